@@ -5,6 +5,8 @@
   (uint8, uint16 or float32). The tiler reads and writes ``Samples``, so a large photo is never one float tensor.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from restorekit.errors import ImageError
 
-__all__ = ["SAMPLE_PEAK", "Images", "Samples", "check_images", "from_images", "quantise", "to_images"]
+__all__ = ["SAMPLE_PEAK", "Images", "Samples", "check_images", "convert_depth", "from_images", "quantise", "to_images"]
 
 Images = Float[Tensor, "batch 3 height width"]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
@@ -64,3 +66,14 @@ def quantise(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Samples:
         return np.ascontiguousarray(values, dtype=np.float32)
     scaled = np.clip(values, 0.0, 1.0) * np.float32(SAMPLE_PEAK[name])
     return np.ascontiguousarray(np.rint(scaled).astype(name))
+
+
+def convert_depth(samples: npt.NDArray[Any], dtype: npt.DTypeLike) -> Samples:
+    """Samples of one depth in another, any shape; 8 -> 16 -> 8 bit gives the same values back.
+
+    >>> convert_depth(np.array([0, 1, 255], dtype=np.uint8), np.uint16)
+    array([    0,   257, 65535], dtype=uint16)
+    """
+    if samples.dtype == np.dtype(dtype):
+        return samples
+    return quantise(samples.astype(np.float32) / np.float32(SAMPLE_PEAK[samples.dtype.name]), dtype)

@@ -1,0 +1,41 @@
+"""``restorekit bench``: a suite of comparisons over data sets on disk."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restorekit.cli import options
+from restorekit.cli.console import note, progress, stdout
+
+__all__ = ["bench"]
+
+
+def bench(
+    suite: Annotated[str, typer.Argument(help="A shipped suite, such as dev, or the path of a .toml file.")],
+    *,
+    data: Annotated[Path, typer.Option("--data", help="Folder that holds the suite's data sets.")],
+    output: options.Output,
+    models: Annotated[
+        list[str], typer.Option("--models", "-m", help="Models to measure besides the suite's own.")
+    ] = [],  # noqa: B006 (typer copies it)
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+) -> None:
+    """Run a suite: one comparison per data set, and a summary table of all of them."""
+    from restorekit.suite import load_suite, run_suite
+    from restorekit.zoo import split_models
+
+    with progress() as bar:
+        task = bar.add_task("bench", total=None)
+        summary = run_suite(
+            load_suite(suite),
+            data,
+            output,
+            models=split_models(models),
+            device=device,
+            precision=precision,
+            on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
+        )
+    stdout().print(summary, markup=False)
+    note(f"wrote {output / 'summary.md'} and one folder per data set")

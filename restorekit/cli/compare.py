@@ -1,0 +1,72 @@
+"""``restorekit compare``: the same photos through several restorers, in a table, a contact sheet and a page."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restorekit.cli import options
+from restorekit.cli.console import note, progress, stdout
+
+__all__ = ["compare"]
+
+
+def compare(
+    inputs: options.Inputs,
+    *,
+    clean: Annotated[str, typer.Option(help="The clean photo, or a folder of clean photos of the same names.")] = "",
+    degrade: options.Degrade = "",
+    models: Annotated[
+        list[str],
+        typer.Option("--models", "-m", help="Comma-separated, or several times; see 'restorekit models list'."),
+    ] = [],  # noqa: B006 (typer copies it)
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for table, sheet and page.")] = None,
+    metric: options.Metrics = [],  # noqa: B006
+    preset: options.Preset = "",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    seed: options.Seed = 0,
+    tile: options.Tile = 0,
+    pictures: Annotated[int, typer.Option(min=1, help="How many photos to show as pictures.")] = 6,
+    json: options.Json = False,
+) -> None:
+    """Restore the same photos with several restorers and measure them side by side.
+
+    The degraded input and the best classical restorers are always among the rows.
+    With --degrade the photos are clean ones that are degraded here; with --clean they are degraded ones.
+    """
+    from restorekit.api import compare as run
+    from restorekit.comparison import ComparisonOptions
+    from restorekit.zoo import split_models
+
+    settings = ComparisonOptions(
+        metrics=metric,
+        preset=preset or None,
+        device=device,
+        precision=precision,
+        seed=seed,
+        tile_px=tile or None,
+        pictures=pictures,
+        command=shlex.join(["restorekit", *sys.argv[1:]]),
+    )
+    with progress() as bar:
+        task = bar.add_task("restoring", total=None)
+        report = run(
+            inputs,
+            clean=clean or None,
+            degrade=degrade or None,
+            models=split_models(models),
+            output=output,
+            options=settings,
+            on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
+        )
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        stdout().print(report.table().to_rich())
+    for text in report.notes:
+        note(f"note: {text}")
+    if output:
+        note(f"wrote {output / 'index.html'}, sheet.png, table.md, scores.csv, report.json")

@@ -1,0 +1,41 @@
+"""``restorekit``: the list of commands. Importing this file loads neither torch nor anything that needs it."""
+
+from typing import Annotated
+
+import typer
+
+from restorekit import __version__
+from restorekit.cli import bench, compare, degrade, doctor, models, restore, score
+from restorekit.cli.console import report_errors
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="restorekit",
+    help="Restore, compare and measure photos: several restorers side by side, file-faithfully, on one shared core.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (restore.restore, compare.compare, degrade.degrade, score.score, bench.bench, doctor.doctor):
+    app.command()(report_errors(command))
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"restorekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None: ...
+
+
+def run() -> None:
+    """The console script."""
+    app()

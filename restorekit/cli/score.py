@@ -1,0 +1,52 @@
+"""``restorekit score``: numbers that say what they are."""
+
+import math
+from typing import Annotated
+
+import typer
+
+from restorekit.cli import options
+from restorekit.cli.console import print_json, progress, stdout
+
+__all__ = ["score"]
+
+
+def score(
+    restored: Annotated[str, typer.Argument(help="A photo or a folder.")],
+    clean: Annotated[str, typer.Argument(help="Its reference, or a folder of references of the same names.")] = "",
+    *,
+    metric: options.Metrics = [],  # noqa: B006 (typer copies it)
+    preset: options.Preset = "",
+    json: options.Json = False,
+) -> None:
+    """Measure photos: PSNR and SSIM against a reference, NIQE without one, each under a stated protocol."""
+    from rich.table import Table
+
+    from restorekit.api import score as measure
+
+    metrics = metric or (["psnr", "ssim"] if clean else ["niqe"])
+    with progress() as bar:
+        task = bar.add_task("measuring", total=None)
+        scores = measure(
+            restored,
+            clean or None,
+            metrics,
+            preset=preset or None,
+            on_image=lambda name: bar.update(task, description=name, advance=1),
+        )
+    if json:
+        print_json({"mean": dict(scores.mean), "images": {name: dict(row) for name, row in scores.images.items()}})
+        return
+    table = Table("image", *(address.partition("[")[0] for address in scores.mean))
+    for name, row in scores.images.items():
+        table.add_row(name, *(_number(value) for value in row.values()))
+    if len(scores.images) > 1:
+        table.add_section()
+        table.add_row(f"mean of {len(scores.images)}", *(_number(value) for value in scores.mean.values()))
+    stdout().print(table)
+    for address in scores.mean:
+        typer.echo(address)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else str(value)

@@ -1,0 +1,1 @@
+"""Degradations: noise, blur, rain, haze, low light, JPEG, resampling, and texts that combine them."""

@@ -1,0 +1,25 @@
+"""What a comparison found: the record, its table, the contact sheet and the one-file page.
+
+Nothing here restores or measures; nothing here needs torch.
+"""
+
+from restorekit.report.page import render_page
+from restorekit.report.record import ImageScore, Machine, MetricInfo, ModelInfo, Picture, Report, RunRecord
+from restorekit.report.sheet import draw_sheet
+from restorekit.report.tables import Cell, Row, Table, build_table
+
+__all__ = [
+    "Cell",
+    "ImageScore",
+    "Machine",
+    "MetricInfo",
+    "ModelInfo",
+    "Picture",
+    "Report",
+    "Row",
+    "RunRecord",
+    "Table",
+    "build_table",
+    "draw_sheet",
+    "render_page",
+]

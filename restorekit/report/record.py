@@ -1,0 +1,240 @@
+"""What was run and what was measured, as data: written once, read back without loss.
+
+- Scores are per image and never averaged here; means and intervals are the table's business.
+- Every number is filed under the full address of its metric (``psnr[rgb|per-image|u8|crop0]``), so that numbers of
+  two protocols cannot meet under one name.
+- Infinity (PSNR of identical images) and NaN are written as text: the file is valid JSON for every reader.
+- Pictures ride along for the sheet and the page; they are not part of the record.
+"""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation, field_validator, model_validator
+
+from restorekit.core.metric.protocol import MetricProtocol, ensure_same_protocol, format_address, parse_address
+from restorekit.errors import ProtocolError, SpecError
+
+if TYPE_CHECKING:
+    import restorekit.report.tables
+
+__all__ = ["CLEAN", "ImageScore", "Machine", "MetricInfo", "ModelInfo", "Picture", "Report", "RunRecord"]
+
+Picture = UInt8[np.ndarray, "height width 3"]
+"""RGB, sRGB-encoded, upright: exactly the pixels that were measured, or would be written to a file."""
+
+CLEAN = "clean"
+"""The label of the reference among the pictures of an image; no restorer may bear it."""
+
+
+class _Record(BaseModel):
+    """Frozen; unknown keys are refused; infinity and NaN are written as text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Machine(_Record):
+    """Where a comparison ran."""
+
+    cpu: str
+    cores: int
+    """Logical cores this process may use."""
+    os: str
+    python: str
+    torch: str
+    """Version of PyTorch, or "absent"."""
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine; PyTorch's version is looked up without importing it."""
+        try:
+            torch = version("torch")
+        except PackageNotFoundError:
+            torch = "absent"
+        allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        return cls(
+            cpu=_cpu_name(), cores=len(allowed), os=platform.platform(), python=platform.python_version(), torch=torch
+        )
+
+
+class RunRecord(_Record):
+    """Everything needed to run the comparison again."""
+
+    version: str
+    """Of restorekit."""
+    commit: str | None = None
+    """Of the source checkout, if it ran from one."""
+    command: str
+    time: AwareDatetime
+    """When it started, UTC."""
+    machine: Machine
+    device: str = "cpu"
+    precision: str = "float32"
+    seed: int = 0
+    degradation: str | None = None
+    """What was done to the clean images, as text; None where the inputs came degraded."""
+    region: str | None = None
+    """Which part of the images was measured, if not all of it."""
+    inputs: tuple[str, ...] = ()
+
+
+class MetricInfo(_Record):
+    """How to read one column of numbers.
+
+    Raises:
+        SpecError: ``address`` is not one that ``format_address`` writes.
+    """
+
+    address: str
+    """Name and full protocol, ``psnr[rgb|per-image|u8|crop0]``."""
+    name: str
+    """Short, for headings: ``PSNR``."""
+    unit: str = ""
+    higher_is_better: bool = True
+    decimals: int = Field(default=3, ge=0, le=12)
+    needs_reference: bool = True
+
+    @field_validator("address")
+    @classmethod
+    def _full(cls, address: str) -> str:
+        full = format_address(*parse_address(address))
+        if address != full:
+            raise SpecError(f"metric: expected a full address, got {address!r}; write {full}")
+        return address
+
+    @property
+    def protocol(self) -> MetricProtocol:
+        """The address, read."""
+        return parse_address(self.address)[1]
+
+
+class ModelInfo(_Record):
+    """One row of the comparison."""
+
+    name: str
+    kind: Literal["input", "classical", "model"] = "model"
+    parameters: int | None = None
+    """Number of weights; None where there are none."""
+    note: str = ""
+
+
+class ImageScore(_Record):
+    """What one restorer made of one image."""
+
+    image: str
+    model: str
+    scores: dict[str, float] = Field(default_factory=dict)
+    """Value by metric address; NaN or a missing key where the metric is undefined."""
+    seconds: float | None = None
+    """Wall time of the restoration, without decoding and encoding."""
+    megapixels: float = Field(gt=0.0)
+
+
+class Report(_Record):
+    """A whole comparison: the run, who took part, every score, and what the reader must know.
+
+    Raises:
+        ProtocolError: two addresses of one metric, or a score under an address that ``metrics`` does not list.
+        pydantic.ValidationError: two models, metrics or scores of one name; not exactly one input; unknown names.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    run: RunRecord
+    metrics: tuple[MetricInfo, ...]
+    models: tuple[ModelInfo, ...]
+    scores: tuple[ImageScore, ...]
+    notes: tuple[str, ...] = ()
+    pictures: SkipValidation[Mapping[str, Mapping[str, Picture]]] = Field(
+        default_factory=dict, exclude=True, repr=False
+    )
+    """Picture by image, then by model name or "clean". Any mapping will do, one that reads files on demand too."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Report":
+        _check_protocols(self.metrics, self.scores)
+        _check_unique("metrics", (metric.address for metric in self.metrics))
+        _check_unique("models", (model.name for model in self.models))
+        _check_unique("scores", (f"{score.model} on {score.image}" for score in self.scores))
+        names = {model.name for model in self.models}
+        if CLEAN in names:
+            raise ValueError(f"models: expected no model named {CLEAN!r}, the label of the reference; rename it")
+        inputs = sum(model.kind == "input" for model in self.models)
+        if inputs != 1:
+            raise ValueError(f"models: expected exactly one of kind 'input', the baseline of every table, got {inputs}")
+        if unknown := sorted({score.model for score in self.scores} - names):
+            raise ValueError(f"scores: expected models among {', '.join(sorted(names))}, got {', '.join(unknown)}")
+        return self
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images, in order of first appearance."""
+        return tuple(dict.fromkeys(score.image for score in self.scores))
+
+    @property
+    def input(self) -> ModelInfo:
+        """The degraded input, as a model."""
+        return next(model for model in self.models if model.kind == "input")
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the restorers were measured against clean images."""
+        return any(metric.needs_reference for metric in self.metrics)
+
+    def find(self, image: str, model: str) -> ImageScore | None:
+        """The score of one model on one image, or None where it has none."""
+        return next((score for score in self.scores if (score.image, score.model) == (image, model)), None)
+
+    def table(self, *, classical_rows: int = 3) -> "restorekit.report.tables.Table":
+        """Means, paired differences and speed; see ``report.tables.build_table``."""
+        from restorekit.report.tables import build_table
+
+        return build_table(self, classical_rows=classical_rows)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write report.json and everything drawn from it into ``folder``; see ``report.files.save``."""
+        from restorekit.report.files import save
+
+        return save(self, folder)
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """Read a report back, from its folder or its report.json; pictures are not stored."""
+        from restorekit.report.files import load
+
+        return load(path)
+
+
+def _check_protocols(metrics: Iterable[MetricInfo], scores: Iterable[ImageScore]) -> None:
+    """One metric, one protocol: refuse what cannot stand in one column."""
+    addresses = [metric.address for metric in metrics]
+    ensure_same_protocol(addresses)
+    for score in scores:
+        if unknown := sorted(set(score.scores) - set(addresses)):
+            raise ProtocolError(
+                f"{score.model} on {score.image}: expected scores under {', '.join(addresses) or 'no metric'}, "
+                f"got {', '.join(unknown)}; list the metric in the report, or measure again"
+            )
+
+
+def _check_unique(where: str, names: Iterable[str]) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{where}: expected each once, got twice: {', '.join(twice)}")
+
+
+def _cpu_name() -> str:
+    """The processor's name: from Linux's own list, else whatever Python knows."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown"

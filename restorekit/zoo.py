@@ -1,0 +1,147 @@
+"""Names of models, and how a name becomes a restorer.
+
+A model text is ``NAME`` or ``NAME:key=value,key=value``: ``classical:nlm``, ``classical:nlm:sigma=25``,
+or ``recipe:classical/nlm_sigma25``.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from restorekit.errors import ModelError, RecipeError, did_you_mean
+from restorekit.recipe import load_recipe, parse_document
+
+if TYPE_CHECKING:
+    from restorekit.core.restorer import Restorer
+    from restorekit.core.weights import WeightFile
+
+__all__ = ["DEFAULT_MODEL", "ModelRecord", "list_models", "load", "shipped_weights", "show_model", "split_models"]
+
+DEFAULT_MODEL = "classical:nlm"
+"""What ``restorekit restore`` uses when no model is named."""
+
+
+class ModelRecord(BaseModel):
+    """What is known of a model before it is loaded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    method: str
+    summary: str
+    helps_against: str
+    licence: str
+    options: list[str]
+    """One line for each option: name, default, unit, meaning."""
+
+
+def load(
+    model: str = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto", overrides: Sequence[str] = ()
+) -> "Restorer":
+    """Build a restorer from its name.
+
+    Args:
+        model: ``classical:nlm``, ``classical:nlm:sigma=25``, ``recipe:NAME``; ``list_models()`` has all names.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto, float32, bfloat16 or float16.
+        overrides: ``key=value`` changes of a recipe, such as ``config.options.sigma=15``.
+
+    Raises:
+        RecipeError: the recipe has problems, or overrides are given for a model that is none.
+        ModelError: no model of that name, or options it does not take.
+        UsageError: a device or precision this machine lacks.
+
+    >>> load("classical:nlm").name
+    'classical:nlm'
+    """
+    from restorekit.core.placement import resolve_device, resolve_precision
+
+    chosen = resolve_device(device)
+    return _build(model, overrides).to(chosen, resolve_precision(precision, chosen))
+
+
+def list_models() -> list[ModelRecord]:
+    """Every model that can be loaded by name, in the order to show them."""
+    from restorekit.core.classical import describe_classical
+
+    return [
+        ModelRecord(
+            name=row.name,
+            method="classical",
+            summary=row.summary,
+            helps_against=", ".join(row.helps),
+            licence="Apache-2.0",
+            options=[f"{o.name} ({o.expected}, default {o.default}): {o.description}" for o in row.options],
+        )
+        for row in describe_classical()
+    ]
+
+
+def show_model(name: str) -> ModelRecord:
+    """The record of one model.
+
+    Raises:
+        ModelError: no model of that name.
+    """
+    records = {record.name: record for record in list_models()}
+    if name not in records:
+        raise _unknown(name)
+    return records[name]
+
+
+def shipped_weights() -> list["WeightFile"]:
+    """The weight files that came with the installation, for ``restorekit doctor`` to check."""
+    return []
+
+
+def split_models(texts: Sequence[str]) -> list[str]:
+    """Model texts from repeated options and comma-separated lists; a comma before ``key=value`` does not split.
+
+    >>> split_models(["classical:nlm:sigma=25,distance=5,classical:tv", "classical:dcp"])
+    ['classical:nlm:sigma=25,distance=5', 'classical:tv', 'classical:dcp']
+    """
+    models: list[str] = []
+    for text in texts:
+        for index, part in enumerate(text.split(",")):
+            continues = index > 0 and "=" in part and ":" not in part.partition("=")[0]
+            if continues:
+                models[-1] += f",{part}"
+            elif part.strip():
+                models.append(part.strip())
+    return models
+
+
+def _build(model: str, overrides: Sequence[str]) -> "Restorer":
+    from restorekit.methods import load_method
+
+    family, _, rest = model.partition(":")
+    if family == "recipe":
+        recipe = load_recipe(rest, overrides)
+        method = load_method(recipe.method)
+        return method.restorer(parse_document(method.config, recipe.config, rest, prefix="config."))
+    if overrides:
+        raise RecipeError(
+            f"--set: expected a model of the form recipe:NAME, got {model}; write {model}:key=value instead"
+        )
+    if family == "classical" and rest:
+        from restorekit.core.classical import build_classical
+
+        name, _, options = rest.partition(":")
+        return build_classical(name, _parse_options(model, options))
+    raise _unknown(model)
+
+
+def _parse_options(model: str, text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, separator, value = part.partition("=")
+        if not separator or not key or not value:
+            raise ModelError(f"{model}: expected options as key=value,key=value, got {part!r}")
+        options[key.strip()] = value.strip()
+    return options
+
+
+def _unknown(name: str) -> ModelError:
+    names = [record.name for record in list_models()]
+    return ModelError(f"model: expected one of {', '.join(names)}, got {name!r}" + did_you_mean(name, names))

@@ -1,0 +1,79 @@
+"""A model's text becomes a restorer, or a message that helps."""
+
+import pytest
+import torch
+
+from restorekit.core.restorer import Restorer
+from restorekit.errors import ModelError, RecipeError, UsageError
+from restorekit.methods import METHODS, load_method
+from restorekit.zoo import DEFAULT_MODEL, list_models, load, show_model, split_models
+
+
+@pytest.mark.parametrize("name", [record.name for record in list_models()])
+def test_every_listed_model_loads_and_keeps_its_name(name):
+    restorer = load(name)
+    assert isinstance(restorer, Restorer)
+    assert restorer.name == name
+    assert show_model(name).summary
+
+
+def test_default_model_is_listed():
+    assert DEFAULT_MODEL in [record.name for record in list_models()]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_answers_to_its_own_name(name):
+    assert load_method(name).name == name
+
+
+@pytest.mark.parametrize("name", ["classical:nml", "nlm", "classical", ""])
+def test_unknown_models_list_the_valid_ones(name):
+    with pytest.raises(ModelError, match=r"nlm"):
+        load(name)
+
+
+def test_options_reach_the_restorer():
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    weak, strong = (load(f"classical:nlm:sigma={sigma}").restore(image) for sigma in (1, 80))
+    assert strong.std() < 0.5 * weak.std()
+
+
+@pytest.mark.parametrize("text", ["classical:nlm:sigma", "classical:nlm:=3", "classical:nlm:sigma="])
+def test_malformed_options_say_the_form(text):
+    with pytest.raises(ModelError, match="key=value"):
+        load(text)
+
+
+def test_bad_options_are_named():
+    with pytest.raises(ModelError, match="sigma"):
+        load("classical:nlm:sgima=25")
+
+
+def test_overrides_are_for_recipes():
+    assert load("recipe:classical/nlm_sigma25", overrides=["config.options.sigma=10"]).name == "classical:nlm"
+    with pytest.raises(RecipeError, match="recipe:NAME"):
+        load("classical:nlm", overrides=["config.options.sigma=10"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "gpu"}, "--device: expected one of auto, cpu, cuda, mps, got 'gpu'"),
+        ({"device": "cpu:x"}, "--device"),
+        ({"precision": "fp16"}, "--precision: expected one of auto, float32, bfloat16, float16, got 'fp16'"),
+        ({"device": "cpu", "precision": "float16"}, "float32 or bfloat16 on a CPU"),
+    ],
+)
+def test_bad_placement_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        load("classical:nlm", **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_absent_devices_are_refused():
+    with pytest.raises(UsageError, match="expected a device of this machine, got 'cuda'"):
+        load("classical:nlm", device="cuda")
+
+
+def test_model_lists_split_at_models_not_at_options():
+    assert split_models(["a:b:x=1,y=2,c:d", "e:f"]) == ["a:b:x=1,y=2", "c:d", "e:f"]
