@@ -9,6 +9,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import time
 from collections import Counter, deque
@@ -185,7 +186,7 @@ def _read_ahead(
 ) -> Iterator[tuple[_Task, SourceImage | BaseException]]:
     """Each task with its photo or the error of reading it; the next photo is read meanwhile."""
     reading: Future[SourceImage] | None = None
-    for task, following in zip(tasks, [*tasks[1:], None], strict=True):
+    for task, following in itertools.zip_longest(tasks, tasks[1:]):
         current = reading or pool.submit(read_image, task.path, max_megapixels=max_megapixels)
         source = current.exception() or current.result()
         reading = None

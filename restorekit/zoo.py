@@ -125,9 +125,11 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
             f"--set: expected a model of the form recipe:NAME, got {model}; write {model}:key=value instead"
         )
     if family == "classical" and rest:
-        from restorekit.core.classical import build_classical
+        from restorekit.core.classical import CLASSICAL, build_classical
 
         name, _, options = rest.partition(":")
+        if name not in CLASSICAL:
+            raise _unknown(f"classical:{name}")
         return build_classical(name, _parse_options(model, options))
     raise _unknown(model)
 

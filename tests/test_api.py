@@ -58,11 +58,11 @@ def test_paths_give_an_image_that_saves_in_its_own_depth(tmp_path):
 
 def test_strength_zero_is_the_input_and_one_the_restored():
     array = RNG.random((8, 9, 3)).astype(np.float32)
-    np.testing.assert_allclose(restorekit.restore(array, "classical:median", strength=0), array, atol=1e-7)
+    np.testing.assert_allclose(restorekit.restore(array, "classical:median", strength=0.0), array, atol=1e-7)
     full, half = (restorekit.restore(array, "classical:median", strength=s) for s in (1.0, 0.5))
     np.testing.assert_allclose(half, (array + full) / 2, atol=1e-6)
-    with pytest.raises(UsageError, match="strength: expected 0 to 1, got 2"):
-        restorekit.restore(array, strength=2)
+    with pytest.raises(UsageError, match="strength: expected 0 to 1, got 2.0"):
+        restorekit.restore(array, strength=2.0)
 
 
 def test_loaded_restorers_can_be_passed():

@@ -54,7 +54,8 @@ def degrade(
     with progress() as bar:
         for entry, target in bar.track(list(zip(entries, targets, strict=True)), description="degrading"):
             try:
-                records.append(_degrade_one(entry, target, degradation, seed=seed, depth=depth))
+                drawn = _degrade_one(entry, target, degradation, seed=seed, depth=depth)
+                records.append({"name": entry.name, "degrade": degrade, "seed": seed, "params": drawn})
             except (RestorekitError, OSError) as error:
                 error_line(str(error))
     failed = len(entries) - len(records)
@@ -65,7 +66,7 @@ def degrade(
     if json:
         print_json({"degraded": records, "failed": failed})
     else:
-        typer.echo(f"{len(records)} degraded with {degradation.spec}, {failed} failed -> {output}")
+        typer.echo(f"{len(records)} degraded with {degrade}, {failed} failed -> {output}")
     if failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -76,7 +77,7 @@ DEPTHS = {"same": None, "8": "uint8", "16": "uint16", "float": "float32"}
 def _degrade_one(
     entry: "NamedInput", target: Path, degradation: "Degradation", *, seed: int, depth: str
 ) -> dict[str, Any]:
-    """Read, degrade and write one photo; returns the line of the manifest."""
+    """Read, degrade and write one photo; returns the numbers drawn."""
     from restorekit.core.degradation.base import params_to_json
     from restorekit.core.degradation.chain import degrade_images
     from restorekit.core.image.convention import convert_depth, from_images, to_images
@@ -91,4 +92,4 @@ def _degrade_one(
     target.parent.mkdir(parents=True, exist_ok=True)
     for warning in (*source.warnings, *write_image(target, samples, alpha=alpha, record=source.record)):
         note(f"warning: {entry.name}: {warning}")
-    return {"name": entry.name, "degrade": degradation.spec, "seed": seed, "params": params_to_json(params)}
+    return params_to_json(params)

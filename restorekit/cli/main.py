@@ -22,10 +22,11 @@ for command in (restore.restore, compare.compare, degrade.degrade, score.score, 
 app.add_typer(models.app, name="models")
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"restorekit {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -122,7 +122,7 @@ def test_degrade_never_replaces_its_input(photos):
 def test_degrade_refuses_bad_specs(photos, tmp_path):
     result = call("degrade", photos, "-o", tmp_path / "out", "--degrade", "nosie:sigma=25")
     assert result.exit_code == 2
-    assert "did you mean noise?" in result.stderr
+    assert "did you mean noise" in result.stderr
 
 
 def test_score_prints_addresses_and_json(photos):
