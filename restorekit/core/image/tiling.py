@@ -26,7 +26,7 @@ from restorekit.errors import MemoryLimitError
 __all__ = ["TensorView", "TilingOptions", "choose_tile", "restore_images", "restore_samples"]
 
 RAMP_PX = 16  # half the width of a cross-fade: 32 px hides a step of a few grey levels even in a clear sky
-CPU_BUDGET_BYTES = 640 * 2**20  # what tiles may use on a CPU however much is free: a photo never takes the machine
+CPU_BUDGET_BYTES = 512 * 2**20  # what tiles may use on a CPU however much is free: a photo never takes the machine
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def restore_images(restorer: Restorer, images: Images, options: TilingOptions | 
 
 
 def choose_tile(spec: InputSpec, device: torch.device) -> int:
-    """Side of the largest tile, in px, whose working memory fits half of what is free (CPU: at most 640 MiB)."""
+    """Side of the largest tile, in px, whose working memory fits half of what is free (CPU: at most 512 MiB)."""
     if spec.tiling == "whole":
         return 2**31
     if device.type == "cuda":

@@ -78,8 +78,6 @@ def test_restorer_survives_pickling(name):
     assert torch.equal(restorer.restore(degraded), build_classical(name).restore(degraded))
 
 
-def test_restorer_refuses_what_is_no_image_naming_itself(name):
-    with pytest.raises(ImageError, match=rf"classical:{name}: expected shape \(batch, 3, height, width\)"):
-        build_classical(name).restore(torch.zeros(1, 1, 8, 8))
+def test_restorer_refuses_nan_naming_itself(name):
     with pytest.raises(ImageError, match=rf"classical:{name}: expected finite values"):
         build_classical(name).restore(torch.full((1, 3, 8, 8), torch.nan))

@@ -51,7 +51,8 @@ def test_clahe_equals_opencv_on_eight_bit_lightness(photo_crop):
     expected = cv2.createCLAHE(3, (4, 4)).apply(levels)
     inside = ((restored > 0.001) & (restored < 0.999)).all(dim=1)[0].numpy()  # elsewhere the gamut cuts
     assert inside.mean() > 0.9
-    np.testing.assert_allclose((after[..., 0] * 2.55)[inside], expected[inside], atol=0.75)
+    # half a level each for rounding and for OpenCV's Lab table
+    np.testing.assert_allclose((after[..., 0] * 2.55)[inside], expected[inside], atol=1.0)
 
 
 def test_clahe_raises_contrast_and_keeps_colour(photo_crop):

@@ -112,7 +112,7 @@ def test_read_reports_truncation_of_16_bit_png() -> None:
 def test_read_reports_flipped_bits_in_png(depth: type) -> None:
     data = bytearray(encode_image(RGB.astype(depth), ".png")[0])
     data[len(data) // 2] ^= 4
-    with pytest.raises(UnreadableImage, match="got (wrong checksum in IDAT|a corrupt or truncated one)"):
+    with pytest.raises(UnreadableImage, match=r"got (wrong checksum in IDAT|a corrupt or truncated one)"):
         decode_image(bytes(data), "photo")
 
 
