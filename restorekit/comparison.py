@@ -6,10 +6,12 @@
   restorers run on that region only, so that a large photo does not make their rows cost minutes.
 """
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -131,6 +133,7 @@ def compare_subjects(
         raise UsageError("compare: expected at least one photo, got none")
     record = RunRecord(
         version=__version__,
+        commit=_commit(),
         command=options.command or "restorekit.compare(...)",
         time=started,
         machine=Machine.here(),
@@ -262,6 +265,18 @@ def _picture(images: Images) -> Picture:
 def _as_colour(samples: Samples) -> Samples:
     """Gray as three equal channels."""
     return samples if samples.shape[2] == 3 else samples.repeat(3, axis=2)
+
+
+def _commit() -> str | None:
+    """The commit of the checkout this code runs from; None for an installed package or without git."""
+    checkout = Path(__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _describe(metric: Metric) -> MetricInfo:

@@ -98,8 +98,8 @@ def shipped_weights() -> list["WeightFile"]:
 def split_models(texts: Sequence[str]) -> list[str]:
     """Model texts from repeated options and comma-separated lists; a comma before ``key=value`` does not split.
 
-    >>> split_models(["classical:nlm:sigma=25,distance=5,classical:tv", "classical:dcp"])
-    ['classical:nlm:sigma=25,distance=5', 'classical:tv', 'classical:dcp']
+    >>> split_models(["classical:nlm:sigma=25,distance_px=5,classical:tv", "classical:dcp"])
+    ['classical:nlm:sigma=25,distance_px=5', 'classical:tv', 'classical:dcp']
     """
     models: list[str] = []
     for text in texts:

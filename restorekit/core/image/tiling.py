@@ -62,6 +62,10 @@ def restore_samples(
     """
     options = options or TilingOptions()
     spec = restorer.spec
+    if spec.tiling == "whole" and samples.shape[0] * samples.shape[1] * spec.bytes_per_pixel > _free_on(
+        _device_of(restorer)
+    ):
+        raise MemoryLimitError(_limit_message(restorer, samples, 0))  # asked before: an exhausted system kills
     tile_px = options.tile_px or choose_tile(spec, _device_of(restorer))
     while True:
         try:
@@ -91,10 +95,9 @@ def choose_tile(spec: InputSpec, device: torch.device) -> int:
     """Side of the largest tile, in px, whose working memory fits half of what is free (CPU: at most 512 MiB)."""
     if spec.tiling == "whole":
         return 2**31
-    if device.type == "cuda":
-        budget = torch.cuda.mem_get_info(device)[0] // 2
-    else:
-        budget = min(psutil.virtual_memory().available // 2, CPU_BUDGET_BYTES)
+    budget = _free_on(device) // 2
+    if device.type != "cuda":
+        budget = min(budget, CPU_BUDGET_BYTES)
     side = math.isqrt(max(budget, 1) // max(spec.bytes_per_pixel, 1))
     return max(min(side, 2048), _smallest_tile(spec))
 
@@ -229,6 +232,13 @@ def _smallest_tile(spec: InputSpec) -> int:
 
 def _device_of(restorer: Restorer) -> torch.device:
     return torch.device(getattr(restorer, "device", "cpu"))
+
+
+def _free_on(device: torch.device) -> int:
+    """Memory that can still be taken, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

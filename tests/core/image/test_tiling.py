@@ -162,6 +162,13 @@ def test_out_of_memory_everywhere_says_what_to_do():
         restore_samples(ToyRestorer(never, InputSpec(tiling="whole")), photo(200, 300))
 
 
+def test_whole_restorers_that_cannot_fit_are_refused_before_they_start():
+    restorer = ToyRestorer(lambda x: x, InputSpec(tiling="whole", bytes_per_pixel=2**40))
+    with pytest.raises(MemoryLimitError, match="choose a restorer that tiles"):
+        restore_samples(restorer, photo(20, 20))
+    assert restorer.seen == []
+
+
 def test_other_errors_of_a_restorer_are_not_swallowed():
     def broken(tile):
         raise RuntimeError("shape mismatch")
