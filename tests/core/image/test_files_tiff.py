@@ -108,6 +108,15 @@ def test_tiff_reads_jpeg_segments_as_pillow_does(channels: int, tmp_path: Path) 
     assert not image.record.lossless
 
 
+def test_tiff_reads_white_is_zero_jpeg_segments_inverted_once(tmp_path: Path) -> None:
+    Image.fromarray(picture("uint8", 1)[..., 0]).resize((150, 110)).save(tmp_path / "a.tif", compression="jpeg")
+    black = read_image(tmp_path / "a.tif").samples
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        struct.pack_into("<HHIHH", data, tiff.pages[0].tags[262].offset, 262, 3, 1, 0, 0)
+    np.testing.assert_array_equal(decode_image(bytes(data), "a").samples, 255 - black)
+
+
 @pytest.mark.parametrize("compression", [None, "group3", "group4", "packbits", "tiff_lzw"])
 def test_tiff_reads_bilevel_scans(compression: str | None, tmp_path: Path) -> None:
     photo = Image.fromarray(picture("uint8", 1)[..., 0] > 100).resize((133, 71))

@@ -43,6 +43,15 @@ def test_list_takes_a_file_once(folder: Path) -> None:
     assert len(list_images([folder / "night", str(folder / "night" / "c.tif")])) == 2
 
 
+def test_list_follows_links_to_folders_but_not_in_circles(tmp_path: Path) -> None:
+    make(tmp_path / "data" / "a.png")
+    make(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "data")
+    (tmp_path / "in" / "again.png").symlink_to(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    assert [item.name for item in list_images([tmp_path / "in"])] == ["again.png", "b.png", "linked/a.png"]
+
+
 def test_list_takes_samples() -> None:
     items = list_images(["sample:rocket@256", "sample:coffee"])
     assert [(item.name, str(item.path)) for item in items] == [
