@@ -23,6 +23,7 @@ from restorekit.core.image.files import read_image
 from restorekit.core.image.pairs import NamedInput, Pair
 from restorekit.core.image.tiling import TilingOptions, restore_samples
 from restorekit.core.metric.base import Metric, make_metric
+from restorekit.core.placement import resolve_device, resolve_precision
 from restorekit.core.randomness import derive_seed, generator_for
 from restorekit.core.restorer import Restorer
 from restorekit.errors import UsageError
@@ -122,6 +123,7 @@ def compare_subjects(
         UsageError: no subjects, unknown models, metrics or devices, a metric that needs a reference without one.
     """
     rows = _rows(models, options)
+    device = resolve_device(options.device)
     started = datetime.now(UTC)
     measured = _Measured(metrics=[], scores=[], pictures={}, notes=[])
     for index, subject in enumerate(subjects):
@@ -137,8 +139,8 @@ def compare_subjects(
         command=options.command or "restorekit.compare(...)",
         time=started,
         machine=Machine.here(),
-        device=options.device,
-        precision=options.precision,
+        device=str(device),
+        precision=resolve_precision(options.precision, device),
         seed=options.seed,
         degradation=degradation,
         region=measured.region,

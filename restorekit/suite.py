@@ -5,12 +5,15 @@ A suite names folders relative to ``--data``. A data set that is not there keeps
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from restorekit.errors import UsageError
 from restorekit.recipe import find_packaged, parse_document, read_toml
+
+if TYPE_CHECKING:
+    from restorekit.report.record import RunRecord
 
 __all__ = ["DataSet", "Suite", "load_suite", "run_suite"]
 
@@ -63,6 +66,7 @@ def run_suite(
     models: Sequence[str] = (),
     device: str = "auto",
     precision: str = "auto",
+    command: str = "",
     on_step: Callable[[str, str], None] | None = None,
 ) -> str:
     """Compare on every data set, write one report folder each and ``summary.md``; returns the summary.
@@ -76,8 +80,10 @@ def run_suite(
     if not any((data / entry.clean).is_dir() for entry in suite.sets):
         folders = ", ".join(entry.clean for entry in suite.sets)
         raise UsageError(f"--data {data}: expected at least one of the folders {folders}, got none of them")
-    options = ComparisonOptions(metrics=suite.metrics, seed=suite.seed, device=device, precision=precision)
-    parts = [f"# {suite.title}"]
+    options = ComparisonOptions(
+        metrics=suite.metrics, seed=suite.seed, device=device, precision=precision, command=command
+    )
+    parts, run = [f"# {suite.title}"], None
     for entry in suite.sets:
         parts.append(f"## {entry.name}")
         clean, degraded = data / entry.clean, data / (entry.degraded or entry.clean)
@@ -94,10 +100,21 @@ def run_suite(
             on_step=on_step,
         )
         parts.append(report.table().to_markdown())
+        run = report.run
+    if run:
+        parts.append(_origin(run))
     summary = "\n\n".join(parts) + "\n"
     output.mkdir(parents=True, exist_ok=True)
     (output / "summary.md").write_text(summary, encoding="utf-8")
     return summary
+
+
+def _origin(run: "RunRecord") -> str:
+    """Where the numbers come from, in a line."""
+    commit = f" (commit {run.commit})" if run.commit else ""
+    machine = f"{run.machine.cpu}, {run.machine.cores} cores, torch {run.machine.torch}"
+    version = f"restorekit {run.version}{commit}"
+    return f"Measured {run.time:%Y-%m-%d} with {version} on {machine}, device {run.device}: `{run.command}`"
 
 
 def _folder_name(name: str) -> str:

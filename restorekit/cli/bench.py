@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.console import note, progress, stdout
+from restorekit.cli.console import command_line, note, progress, stdout
 
 __all__ = ["bench"]
 
@@ -35,6 +35,7 @@ def bench(
             models=split_models(models),
             device=device,
             precision=precision,
+            command=command_line(),
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
     stdout().print(summary, markup=False)

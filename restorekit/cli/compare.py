@@ -1,14 +1,12 @@
 """``restorekit compare``: the same photos through several restorers, in a table, a contact sheet and a page."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.console import note, progress, stdout
+from restorekit.cli.console import command_line, note, progress, stdout
 
 __all__ = ["compare"]
 
@@ -49,7 +47,7 @@ def compare(
         seed=seed,
         tile_px=tile or None,
         pictures=pictures,
-        command=shlex.join(["restorekit", *sys.argv[1:]]),
+        command=command_line(),
     )
     with progress() as bar:
         task = bar.add_task("restoring", total=None)

@@ -5,8 +5,11 @@ Exit codes: 0 all is well, 1 some inputs failed, 2 the request was wrong.
 
 import functools
 import json
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
@@ -17,7 +20,17 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["EXIT_FAILED", "EXIT_USAGE", "error_line", "note", "print_json", "progress", "report_errors", "stdout"]
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_USAGE",
+    "command_line",
+    "error_line",
+    "note",
+    "print_json",
+    "progress",
+    "report_errors",
+    "stdout",
+]
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -66,6 +79,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value
+
+
+def command_line() -> str:
+    """The command as it was typed, for records; folders of this machine are cut to their last name."""
+    return shlex.join(["restorekit", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
 def stdout() -> "Console":
