@@ -4,8 +4,8 @@
 
 - The photo is the bundled sample:coffee, mirrored until it is large enough: real texture, any size.
 - Peak memory is what the operating system accounts to the finished process (ru_maxrss of wait4), libraries included.
-- The floor is what no program can go below that holds the decoded photo and its result at once, plus an idle Python with
-  torch loaded; `x floor` is the distance to it.
+- The floor is what no program can go below that holds the decoded photo and its result at once, plus an idle Python
+  with torch loaded; `x floor` is the distance to it.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["classical:median", "classical:dcp"])
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    idle, _, _ = measure([sys.executable, "-c", "import restorekit.api"])
+    idle, _, _ = measure([sys.executable, "-c", "import restorekit.batch"])
     print(f"idle Python with torch: {idle / 1e9:.2f} GB")
     rows = []
     for megapixels in arguments.megapixels:
@@ -46,6 +46,7 @@ def main() -> None:
                 for model in arguments.models:
                     rows.append(measure_restore(photo, form, megapixels, model, idle))
                     print(describe(rows[-1]), flush=True)
+    print("\n" + to_markdown(rows))
     if arguments.output:
         arguments.output.write_text(json.dumps({"run": run_record(idle), "rows": rows}, indent=1) + "\n")
     if any(row["peak_gb"] > row["limit_gb"] for row in rows if row["limit_gb"]):
@@ -80,6 +81,13 @@ def describe(row: dict[str, object]) -> str:
     )
 
 
+def to_markdown(rows: list[dict[str, object]]) -> str:
+    """The rows as a Markdown table."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([str(row[column]) for column in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def measure(command: list[str]) -> tuple[int, float, int]:
     """Peak resident bytes, seconds and exit code of a finished process."""
     started = time.perf_counter()
@@ -111,7 +119,7 @@ def run_record(idle: int) -> dict[str, object]:
     """Where and with what the figures were measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit.stdout.strip() or None,
         "restorekit": restorekit.__version__,

@@ -61,7 +61,7 @@ def test_strength_zero_is_the_input_and_one_the_restored():
     np.testing.assert_allclose(restorekit.restore(array, "classical:median", strength=0.0), array, atol=1e-7)
     full, half = (restorekit.restore(array, "classical:median", strength=s) for s in (1.0, 0.5))
     np.testing.assert_allclose(half, (array + full) / 2, atol=1e-6)
-    with pytest.raises(UsageError, match="strength: expected 0 to 1, got 2.0"):
+    with pytest.raises(UsageError, match=r"strength: expected 0 to 1, got 2\.0"):
         restorekit.restore(array, strength=2.0)
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from restorekit.core.degradation.base import DegradationTerm, Params
 from restorekit.core.degradation.fields import blur_images, gaussian_taps, generators
-from restorekit.core.degradation.light import to_linear, to_srgb
 from restorekit.core.degradation.settings import Span, flag, span
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 from restorekit.core.image.convention import Images
 
 __all__ = ["DefocusBlur", "GaussianBlur", "MotionBlur", "disc_kernel", "path_kernel", "random_paths"]
@@ -128,4 +128,4 @@ def _smooth_walks(waves: Float[Tensor, "batch waves 4 2"]) -> Float[Tensor, "bat
 def _blurred(clean: Images, kernels: list[Tensor], *, linear: bool) -> Images:
     if not linear:
         return blur_images(clean, kernels).clamp(0.0, 1.0)
-    return to_srgb(blur_images(to_linear(clean), kernels))
+    return linear_to_srgb(blur_images(srgb_to_linear(clean), kernels))

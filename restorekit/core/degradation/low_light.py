@@ -7,9 +7,9 @@ import torch
 
 from restorekit.core.degradation.base import DegradationTerm, Params, column
 from restorekit.core.degradation.fields import normal_fields
-from restorekit.core.degradation.light import to_linear, to_srgb
 from restorekit.core.degradation.noise import sensor_noise
 from restorekit.core.degradation.settings import Span, flag, span
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 from restorekit.core.image.convention import Images
 
 __all__ = ["LowLight"]
@@ -46,9 +46,9 @@ class LowLight(DegradationTerm):
         gains = torch.stack([params["red"], torch.ones_like(params["red"]), params["blue"]], dim=1)
         scale = column(params["exposure"], clean) * gains.to(clean.device)[:, :, None, None]
         # A power below 1 has no finite gradient at 0; 1e-5 of white is far below one grey level.
-        light = to_linear(clean).clamp_min(1e-5) ** column(params["gamma"], clean) * scale
+        light = srgb_to_linear(clean).clamp_min(1e-5) ** column(params["gamma"], clean) * scale
         tint = torch.tensor(BLACK_TINT, device=clean.device)[:, None, None] * BLACK_LEVEL
         light = light + column(params["black"], clean) * tint
         noise = normal_fields(clean, params["seed"], params["correlation"])
-        dark = to_srgb(sensor_noise(light, noise, shot=params["shot"], read=params["read"]))
+        dark = linear_to_srgb(sensor_noise(light, noise, shot=params["shot"], read=params["read"]))
         return dark + (torch.round(dark * 255.0) / 255.0 - dark).detach() if self.quantise else dark

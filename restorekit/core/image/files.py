@@ -231,7 +231,8 @@ def _decode(stream: Stream, name: str, max_megapixels: float) -> SourceImage:
 
 def _one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__
+    text = lines[0][:120] if lines else type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _check_samples(samples: Samples, alpha: Samples | None, name: str) -> None:

@@ -83,7 +83,7 @@ def fit_record(record: FileRecord, target: ImageFormat, *, channels: int) -> tup
         wrong = space not in (b"RGB ", b"GRAY") or (space == b"GRAY" and stored == 3)
         if wrong or (space == b"RGB " and stored == 1 and target == "PNG"):
             kind = "gray" if stored == 1 else "RGB"
-            said = space.decode("latin-1").strip() or "unnamed"
+            said = space.decode().strip() if space.strip().isalnum() else "unnamed"
             warnings.append(f"{target} cannot hold this ICC profile ({said}) for {kind} samples: not written")
             record = replace(record, icc=None)
     if target == "JPEG":

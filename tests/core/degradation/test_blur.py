@@ -5,7 +5,7 @@ import torch
 
 from restorekit.core.degradation.blur import disc_kernel, path_kernel, random_paths
 from restorekit.core.degradation.chain import degrade_images, parse_degradation
-from restorekit.core.degradation.light import to_linear, to_srgb
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 
 
 def generator(seed=0):
@@ -69,7 +69,7 @@ def test_motion_blur_in_linear_light_keeps_the_mean_light_of_a_wide_image():
     clean = torch.zeros(1, 3, 96, 96)
     clean[:, :, 47:49, 47:49] = 1.0
     blurred, _ = degrade_images(clean, "motion:length=12", generator=generator())
-    torch.testing.assert_close(to_linear(blurred).sum(), to_linear(clean).sum(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(srgb_to_linear(blurred).sum(), srgb_to_linear(clean).sum(), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.7, 3.0, 8.5])
@@ -90,6 +90,6 @@ def test_defocus_disc_spreads_like_a_disc_of_its_radius():
 def test_defocus_blur_averages_linear_light(photos):
     blurred, _ = degrade_images(photos, "defocus:radius=2.5", generator=generator())
     kernel = disc_kernel(2.5).double().numpy()
-    light = to_linear(photos.double()).numpy()
+    light = srgb_to_linear(photos.double()).numpy()
     averaged = np.stack([[scipy.ndimage.convolve(c, kernel, mode="mirror") for c in image] for image in light])
-    np.testing.assert_allclose(blurred.numpy(), to_srgb(torch.from_numpy(averaged)).numpy(), atol=5e-6)
+    np.testing.assert_allclose(blurred.numpy(), linear_to_srgb(torch.from_numpy(averaged)).numpy(), atol=5e-6)

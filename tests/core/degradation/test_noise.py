@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from restorekit.core.degradation.chain import degrade_images, parse_degradation
-from restorekit.core.degradation.light import to_linear, to_srgb
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 
 
 def generator(seed=0):
@@ -90,9 +90,9 @@ def test_camera_noise_variance_is_a_straight_line_in_the_light(shot, read):
 
 def test_camera_noise_is_added_in_linear_light():
     light = 0.4
-    encoded = float(to_srgb(torch.tensor([light])))
+    encoded = float(linear_to_srgb(torch.tensor([light])))
     noise = noise_of("camera:shot=0.001,read=0.005,correlation=0", encoded)
-    measured = to_linear(noise + encoded)
+    measured = srgb_to_linear(noise + encoded)
     assert abs(float(measured.mean()) - light) < 1e-4
     assert abs(float(measured.var()) / (0.001 * light + 0.005**2) - 1) < 0.01
 
@@ -100,10 +100,10 @@ def test_camera_noise_is_added_in_linear_light():
 def test_linear_light_matches_the_srgb_standard():
     encoded = np.linspace(0, 1, 2001)
     expected = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    light = to_linear(torch.from_numpy(encoded))
+    light = srgb_to_linear(torch.from_numpy(encoded))
     np.testing.assert_allclose(light.numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(to_srgb(light).numpy(), encoded, atol=1e-6)
-    assert to_linear(torch.tensor([-1.0, 2.0])).tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
+    np.testing.assert_allclose(linear_to_srgb(light).numpy(), encoded, atol=1e-6)
+    assert srgb_to_linear(torch.tensor([-1.0, 2.0])).tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
 
 
 def test_noise_repeats_for_same_params_and_differs_between_images(photos):

@@ -72,8 +72,8 @@ def scan_png(stream: Stream, name: str, *, max_megapixels: float) -> PngScan:
             raise truncated(name, "PNG")
         if struct.unpack(">I", check)[0] != crc:
             if critical:
-                raise _damaged(name, f"wrong checksum in {kind.decode('latin-1')}")
-            scan.warnings.append(f"the PNG chunk {kind.decode('latin-1')} is damaged: not carried over")
+                raise _damaged(name, f"wrong checksum in {_chunk_name(kind)}")
+            scan.warnings.append(f"the PNG chunk {_chunk_name(kind)} is damaged: not carried over")
         elif kind != b"iTXt" or data.startswith(_XMP_KEYWORD + b"\0"):
             scan.blocks.setdefault(kind, data)
     if b"IDAT" not in scan.blocks:
@@ -164,6 +164,11 @@ def _inflated(data: bytes) -> bytes | None:
     except zlib.error:
         return None
     return plain if inflater.eof else None
+
+
+def _chunk_name(kind: bytes) -> str:
+    """The four letters of a chunk type, or their codes where damage made them something else."""
+    return kind.decode("ascii") if kind.isalpha() else kind.hex()
 
 
 def _damaged(name: str, what: str) -> UnreadableImage:
