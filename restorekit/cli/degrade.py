@@ -19,6 +19,15 @@ __all__ = ["degrade"]
 MANIFEST = "degradations.jsonl"
 
 
+def _print_list(wanted: bool) -> bool:
+    if wanted:
+        from restorekit.core.degradation.chain import describe_degradations
+
+        typer.echo(describe_degradations())
+        raise typer.Exit
+    return wanted
+
+
 def degrade(
     inputs: options.Inputs,
     *,
@@ -30,8 +39,12 @@ def degrade(
     ] = "same",
     format: options.Format = "",
     json: options.Json = False,
+    list_: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool,
+        typer.Option("--list", help="Print every degradation and its settings.", is_eager=True, callback=_print_list),
+    ] = False,
 ) -> None:
-    """Degrade photos reproducibly.
+    """Degrade photos reproducibly; --list prints every degradation.
 
     The numbers drawn for a photo depend on the seed and the photo's name only; they are written to degradations.jsonl.
     """

@@ -11,6 +11,19 @@ from restorekit.cli.console import print_json, progress, stdout
 __all__ = ["score"]
 
 
+def _print_list(wanted: bool) -> bool:
+    if wanted:
+        from restorekit.core.metric.base import METRICS
+        from restorekit.core.metric.presets import PRESETS
+
+        for name, metric in METRICS.items():
+            typer.echo(f"{name}: {metric.description}")
+        for name, preset in PRESETS.items():
+            typer.echo(f"--preset {name}: {', '.join(preset.addresses)}; {preset.summary} ({preset.source})")
+        raise typer.Exit
+    return wanted
+
+
 def score(
     restored: Annotated[str, typer.Argument(help="A photo or a folder.")],
     clean: Annotated[str, typer.Argument(help="Its reference, or a folder of references of the same names.")] = "",
@@ -18,6 +31,9 @@ def score(
     metric: options.Metrics = [],  # noqa: B006 (typer copies it)
     preset: options.Preset = "",
     json: options.Json = False,
+    list_: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool, typer.Option("--list", help="Print every metric and preset.", is_eager=True, callback=_print_list)
+    ] = False,
 ) -> None:
     """Measure photos: PSNR and SSIM against a reference, NIQE without one, each under a stated protocol."""
     from rich.table import Table

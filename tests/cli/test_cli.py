@@ -113,6 +113,15 @@ def test_degrade_repeats_and_writes_its_manifest(photos, tmp_path):
     assert lines[0]["degrade"] == "noise:sigma=5..50"
 
 
+@pytest.mark.parametrize(
+    ("command", "words"), [("degrade", ["noise:", "haze:"]), ("score", ["psnr:", "--preset kair"])]
+)
+def test_what_can_be_named_is_listed(command, words):
+    result = call(command, "--list")
+    assert result.exit_code == 0
+    assert all(word in result.stdout for word in words)
+
+
 def test_degrade_never_replaces_its_input(photos):
     result = call("degrade", photos, "-o", photos, "--degrade", "noise")
     assert result.exit_code == 2
