@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -185,8 +186,11 @@ def _rows(models: Sequence[str], options: ComparisonOptions) -> list[_Row]:
             rows.append(_Row(ModelInfo(name=name, kind="classical"), load(name, device="cpu")))
     for name in asked:
         restorer = load(name, device=options.device, precision=options.precision)
+        kind: Literal["classical", "model"] = "classical" if name.startswith("classical:") else "model"
         rows.append(
-            _Row(ModelInfo(name=name, kind="model", parameters=getattr(restorer, "parameters", None)), restorer)
+            _Row(
+                ModelInfo(name=name, kind=kind, asked=True, parameters=getattr(restorer, "parameters", None)), restorer
+            )
         )
     return rows
 
@@ -240,7 +244,7 @@ def _run(row: _Row, subject: Subject, region: Region, options: ComparisonOptions
     inside = subject.degraded[region]
     if row.restorer is None:
         return to_images(inside), None, inside.shape[0] * inside.shape[1]
-    local = row.info.kind == "classical"
+    local = row.info.kind == "classical" and not row.info.asked
     tiling = TilingOptions(tile_px=options.tile_px, seed=derive_seed(options.seed, subject.name))
     started = time.perf_counter()
     restored = restore_samples(row.restorer, inside if local else subject.degraded, tiling, dtype=np.float32)

@@ -32,11 +32,12 @@ def test_input_and_classical_rows_are_always_there(photo):
 
 def test_named_classical_models_are_rows_of_their_own(photo):
     report = restorekit.compare(photo, degrade="noise:sigma=25", models=["classical:median"], options=FAST)
-    assert [(m.name, m.kind) for m in report.models] == [
-        ("input", "input"),
-        ("classical:gamma", "classical"),
-        ("classical:median", "model"),
+    assert [(m.name, m.kind, m.asked) for m in report.models] == [
+        ("input", "input", False),
+        ("classical:gamma", "classical", False),
+        ("classical:median", "classical", True),
     ]
+    assert [row.model.name for row in report.table(classical_rows=0).rows] == ["input", "classical:median"]
 
 
 def test_scores_are_those_of_the_stored_pictures(photo):

@@ -120,6 +120,8 @@ class ModelInfo(_Record):
 
     name: str
     kind: Literal["input", "classical", "model"] = "model"
+    asked: bool = False
+    """A classical restorer that was asked for by name: shown even where it is not among the best."""
     parameters: int | None = None
     """Number of weights; None where there are none."""
     note: str = ""

@@ -89,13 +89,14 @@ def build_table(report: Report, *, classical_rows: int = 3) -> Table:
 
     Args:
         report: its input row is always shown, then classical restorers, then models in the report's order.
-        classical_rows: how many classical restorers to show when there is a reference to choose them by. Without a
-            reference nothing can choose, and all are shown.
+        classical_rows: how many classical restorers to show when there is a reference to choose them by, besides those
+            that were asked for by name. Without a reference nothing can choose, and all are shown.
     """
     columns = [_column(report, metric) for metric in report.metrics]
     classical = _ranked_classical(report, columns)
-    shown = classical[:classical_rows] if report.has_reference else classical
-    models = [report.input, *shown, *(model for model in report.models if model.kind == "model")]
+    best = classical[:classical_rows] if report.has_reference else classical
+    asked = [model for model in classical if model.asked and model not in best]
+    models = [report.input, *best, *asked, *(model for model in report.models if model.kind == "model")]
     rows = [
         Row(model, tuple(column.cells[model.name] for column in columns), _seconds_per_megapixel(report, model))
         for model in models
@@ -103,7 +104,7 @@ def build_table(report: Report, *, classical_rows: int = 3) -> Table:
     count = len(report.images)
     title = f"{count} image{'s' * (count != 1)}" + (f", {report.run.degradation}" if report.run.degradation else "")
     footnotes = [
-        *_choice_note(report, len(shown), len(classical)),
+        *_choice_note(report, len(best), len(classical)),
         *_interval_notes(report, rows),
         *(note for column in columns for note in column.notes),
         *(
