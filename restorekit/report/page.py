@@ -44,7 +44,7 @@ def render_page(report: Report, *, budget_bytes: int = BUDGET_BYTES) -> str:
         f"default-src 'none'; img-src data:; script-src 'sha256-{_digest(script)}'; "
         f"style-src 'sha256-{_digest(style)}'; base-uri 'none'; form-action 'none'"
     )
-    models = sum(model.kind == "model" for model in report.models)
+    restorers = sum(model.kind != "input" for model in report.models)
     page = Template(_source("page.html")).substitute(
         policy=policy,
         script=script,
@@ -52,7 +52,7 @@ def render_page(report: Report, *, budget_bytes: int = BUDGET_BYTES) -> str:
         version=escape(report.run.version),
         title=escape(f"Comparison under {report.run.degradation}" if report.run.degradation else "Comparison"),
         subtitle=escape(
-            f"{table.title.partition(',')[0]} · {models} model{'s' * (models != 1)} · "
+            f"{table.title.partition(',')[0]} · {restorers} restorer{'s' * (restorers != 1)} · "
             f"{report.run.time:%Y-%m-%d %H:%M} UTC · restorekit {report.run.version}"
         ),
         encoding=escape(encoding) if encoded else "",
