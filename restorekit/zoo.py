@@ -1,10 +1,16 @@
 """Names of models, and how a name becomes a restorer.
 
-A model text is ``NAME`` or ``NAME:key=value,key=value``: ``classical:nlm``, ``classical:nlm:sigma=25``,
-or ``recipe:classical/nlm_sigma25``.
+A model text is one of
+
+- ``classical:nlm`` or ``classical:nlm:key=value,key=value``: a restorer that needs no weights,
+- ``recipe:classical/nlm_sigma25``: a recipe that ships, or the path of one,
+- ``file:weights.safetensors``: what training or conversion wrote; the file says which network it is for,
+- ``spandrel:FILE``: somebody else's checkpoint (extra ``zoo``),
+- ``python:module:factory``: any callable; ``factory()`` returns a restorer, a module or a function on images.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -42,7 +48,8 @@ def load(
     """Build a restorer from its name.
 
     Args:
-        model: ``classical:nlm``, ``classical:nlm:sigma=25``, ``recipe:NAME``; ``list_models()`` has all names.
+        model: ``classical:nlm``, ``classical:nlm:sigma=25``, ``recipe:NAME``, ``file:FILE``, ``spandrel:FILE`` or
+            ``python:module:factory``; ``list_models()`` has all names.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, float32, bfloat16 or float16.
         overrides: ``key=value`` changes of a recipe, such as ``config.options.sigma=15``.
@@ -131,6 +138,18 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
         if name not in CLASSICAL:
             raise _unknown(f"classical:{name}")
         return build_classical(name, _parse_options(model, options))
+    if family == "file" and rest:
+        from restorekit.core.networks import NetworkRestorer, read_description
+
+        return NetworkRestorer(model, read_description(Path(rest))[1], Path(rest))
+    if family == "spandrel" and rest:
+        from restorekit.core.networks import load_foreign
+
+        return load_foreign(Path(rest))
+    if family == "python" and rest:
+        from restorekit.core.networks import load_callable
+
+        return load_callable(model)
     raise _unknown(model)
 
 
@@ -146,4 +165,5 @@ def _parse_options(model: str, text: str) -> dict[str, Any]:
 
 def _unknown(name: str) -> ModelError:
     names = [record.name for record in list_models()]
-    return ModelError(f"model: expected one of {', '.join(names)}, got {name!r}" + did_you_mean(name, names))
+    forms = "recipe:NAME, file:FILE, spandrel:FILE or python:module:factory"
+    return ModelError(f"model: expected {', '.join(names)}, {forms}, got {name!r}" + did_you_mean(name, names))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("core.randomness", "core.weights", "core.placement"),
+    ("core.randomness", "core.weights", "core.placement", "core.options"),
     ("core.image.convention",),
     ("core.restorer",),  # protocols and InputSpec: no more than a vocabulary, so it lies under those who speak it
     ("core.image",),  # the tiler reads InputSpec and Window
@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 A room is a module or a folder; the longest name that fits a module is its room (core.image.convention, not core.image).
 """
 
-GROUND_ONLY = ("core.randomness", "core.weights", "core.placement", "statistics")
+GROUND_ONLY = ("core.randomness", "core.weights", "core.placement", "core.options", "statistics")
 """Rooms that use nothing of ours but errors: another project could copy them out."""
 
 BENCHMARK_EXCEPTIONS = {"fit_niqe.py": ("restorekit.core.metric", "restorekit.core.image.convention")}

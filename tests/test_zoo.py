@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from restorekit.core.networks import configure
 from restorekit.core.restorer import Restorer
+from restorekit.core.weights import save_weights
 from restorekit.errors import ModelError, RecipeError, UsageError
 from restorekit.methods import METHODS, load_method
 from restorekit.zoo import DEFAULT_MODEL, list_models, load, show_model, split_models
@@ -77,3 +79,25 @@ def test_absent_devices_are_refused():
 
 def test_model_lists_split_at_models_not_at_options():
     assert split_models(["a:b:x=1,y=2,c:d", "e:f"]) == ["a:b:x=1,y=2", "c:d", "e:f"]
+
+
+def test_files_say_which_network_they_are_for(tmp_path):
+    torch.manual_seed(0)
+    config = configure("dense_unet", {"widths": (8, 8), "blocks": (1, 1)})
+    network = config.build()
+    checkpoint = tmp_path / "w.safetensors"
+    save_weights(checkpoint, network.state_dict(), {"network": "dense_unet", "config": config.model_dump_json()})
+    image = torch.rand(1, 3, 16, 16)
+    restored = load(f"file:{checkpoint}").restore(image)
+    torch.testing.assert_close(restored, network.eval()(image))
+
+
+def test_any_callable_can_be_a_model():
+    image = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(load("python:torch.nn:Identity").restore(image), image)
+
+
+@pytest.mark.parametrize("text", ["file:absent.safetensors", "python:no_such_module:factory", "python:torch"])
+def test_absent_files_and_modules_are_named(text):
+    with pytest.raises(ModelError, match=text.split(":")[1].partition(".")[0]):
+        load(text)

@@ -1,18 +1,15 @@
 """The classical restorers by name: built from plain options, described for lists, named in recipes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from restorekit.core.classical.bilateral import Bilateral
 from restorekit.core.classical.clahe import Clahe
 from restorekit.core.classical.dark_channel import DarkChannelPrior
-from restorekit.core.classical.frame import ClassicalConfig, ClassicalRestorer
+from restorekit.core.classical.frame import ClassicalRestorer
 from restorekit.core.classical.gamma import Gamma
 from restorekit.core.classical.gray_world import GrayWorld
 from restorekit.core.classical.median import Median
@@ -21,6 +18,7 @@ from restorekit.core.classical.tv import TotalVariation
 from restorekit.core.classical.unsharp import Unsharp
 from restorekit.core.classical.wavelet import Wavelet
 from restorekit.core.classical.wiener import Wiener
+from restorekit.core.options import check_options, expected_value
 from restorekit.core.restorer import Restorer
 from restorekit.errors import ModelError, did_you_mean
 
@@ -66,12 +64,9 @@ def build_classical(name: str, options: Mapping[str, object] | None = None) -> R
             f"classical: expected one of {', '.join(CLASSICAL)}, got {name!r}" + did_you_mean(name, CLASSICAL)
         )
     restorer = CLASSICAL[name]
-    config_type = restorer.config_type
-    try:
-        config = config_type.model_validate(dict(options or {}))
-    except ValidationError as error:
-        problems = [f"{restorer.name}: {_problem(config_type, detail)}" for detail in error.errors()]
-        raise ModelError("\n".join(problems)) from None
+    config = check_options(restorer.config_type, options or {}, prefix=f"{restorer.name}: option ")
+    if isinstance(config, list):
+        raise ModelError("\n".join(config))
     return restorer(config)
 
 
@@ -103,7 +98,7 @@ def describe_classical() -> list[ClassicalRow]:
             restorer.summary,
             restorer.helps,
             tuple(
-                OptionRow(key, field.default, _expected(field), field.description or "")
+                OptionRow(key, field.default, expected_value(field) or "", field.description or "")
                 for key, field in restorer.config_type.model_fields.items()
             ),
         )
@@ -144,31 +139,3 @@ class ClassicalMethod:
 
 
 METHOD = ClassicalMethod()
-
-
-def _problem(config_type: type[ClassicalConfig], detail: ErrorDetails) -> str:
-    """One refused option: what was expected, what came, and a better spelling."""
-    fields = config_type.model_fields
-    key = str(detail["loc"][0])
-    if key not in fields:
-        return f"option {key}: expected one of {', '.join(fields)}{did_you_mean(key, fields) or '; remove it'}"
-    return f"option {key}: expected {_expected(fields[key])}, got {detail['input']!r}"
-
-
-def _expected(field: FieldInfo) -> str:
-    """What values a field takes, for example "a number from 0 to 100, or none"."""
-    annotation = field.annotation
-    kinds: Sequence[Any] = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
-    bounds = [_bound(item) for item in field.metadata]
-    kind = "a whole number" if int in kinds else "a number"
-    optional = ", or nothing" if NoneType in kinds else ""
-    return " ".join([kind, " and ".join(bound for bound in bounds if bound)]) + optional
-
-
-def _bound(constraint: object) -> str:
-    """One limit in words."""
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    for attribute, word in words.items():
-        if hasattr(constraint, attribute):
-            return f"{word} {getattr(constraint, attribute):g}"
-    return ""

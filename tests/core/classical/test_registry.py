@@ -30,7 +30,8 @@ def test_build_classical_names_every_wrong_option():
     assert any("patch_radius_px: expected a whole number at least 1 and at most 7, got 99" in line for line in lines)
     assert any("luma_strength: expected a number above 0 and at most 3, got 'much'" in line for line in lines)
     assert any(
-        "sigam: expected one of sigma, luma_strength" in line and "did you mean sigma?" in line for line in lines
+        "sigam: unknown key; expected one of sigma, luma_strength" in line and "did you mean sigma?" in line
+        for line in lines
     )
 
 
