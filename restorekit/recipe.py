@@ -13,9 +13,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from restorekit.core.options import check_options
 from restorekit.errors import RecipeError, did_you_mean
+from restorekit.training.settings import TrainingSettings
 
 __all__ = ["DataFolders", "Recipe", "find_packaged", "list_packaged", "load_recipe", "parse_document", "recipe_hash"]
 
@@ -40,6 +42,7 @@ class Recipe(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings")
     data: DataFolders = Field(default=DataFolders(), description="folders of photos")
     degradation: str | None = Field(default=None, description="degradation spec, such as noise:sigma=0..50")
+    training: TrainingSettings = Field(default=TrainingSettings(), description="of the training loop")
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -142,36 +145,8 @@ def parse_document(model: type[Checked], document: dict[str, Any], where: str, *
     Raises:
         RecipeError: one line for each bad key or value.
     """
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        lines = [_problem(model, dict(problem), prefix) for problem in error.errors()]
-    count = f"{len(lines)} problem" + "s" * (len(lines) > 1)
-    raise RecipeError("\n  ".join([f"{where}: {count}", *lines]))
-
-
-def _problem(model: type[BaseModel], problem: dict[str, Any], prefix: str) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = prefix + ".".join(location)
-    if problem["type"] == "extra_forbidden":
-        valid = _keys_at(model, location[:-1])
-        return f"{key}: unknown key; expected one of {', '.join(valid)}" + did_you_mean(location[-1], valid)
-    if problem["type"] == "missing":
-        return f"{key}: missing"
-    message = str(problem["msg"])
-    return f"{key}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
-
-
-def _keys_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Valid keys of the (nested) model at a location; list indices are stepped over."""
-    for part in location:
-        if part not in model.model_fields:
-            continue
-        candidates = [
-            model.model_fields[part].annotation,
-            *getattr(model.model_fields[part].annotation, "__args__", ()),
-        ]
-        nested = [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if nested:
-            model = nested[0]
-    return list(model.model_fields)
+    checked = check_options(model, document, prefix=prefix)
+    if isinstance(checked, list):
+        count = f"{len(checked)} problem" + "s" * (len(checked) > 1)
+        raise RecipeError("\n  ".join([f"{where}: {count}", *checked]))
+    return checked

@@ -19,7 +19,10 @@ def test_every_shipped_recipe_is_valid_and_builds(name):
     recipe = load_recipe(name)
     assert recipe.summary
     assert load(f"recipe:{name}").spec.halo >= 0
-    assert f"recipe:{name}" in find_packaged("recipes", name).read_text(), "the header shows the command"
+    header = find_packaged("recipes", name).read_text().partition("\n")[0]
+    assert (
+        f"restorekit train {name}" in header or f"restorekit restore photo.png -o out --model recipe:{name}" in header
+    )
 
 
 @pytest.mark.parametrize("name", list_packaged("suites"))
@@ -56,7 +59,7 @@ def test_all_problems_of_a_recipe_are_named_at_once(tmp_path):
     assert "3 problems" in message
     assert "metod: unknown key" in message
     assert "did you mean method?" in message
-    assert "seed: input should be greater than or equal to 0, got -1" in message
+    assert "seed: expected a whole number at least 0, got -1" in message
     assert "data.trian: unknown key; expected one of train, validation; did you mean train?" in message
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from restorekit import __version__
-from restorekit.cli import bench, compare, degrade, doctor, models, restore, score
+from restorekit.cli import bench, compare, degrade, doctor, models, restore, score, train
 from restorekit.cli.console import report_errors
 
 __all__ = ["app", "run"]
@@ -17,7 +17,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (restore.restore, compare.compare, degrade.degrade, score.score, bench.bench, doctor.doctor):
+for command in (
+    restore.restore,
+    compare.compare,
+    degrade.degrade,
+    score.score,
+    train.train,
+    bench.bench,
+    doctor.doctor,
+):
     app.command()(report_errors(command))
 app.add_typer(models.app, name="models")
 
