@@ -124,9 +124,10 @@ def restore_files(
         on_tile: called after each tile with (tiles done, tiles in all) of the photo at hand.
 
     Raises:
-        UsageError: two outputs would be the same file, or an output would replace an input.
+        UsageError: two outputs would be the same file, an output would replace an input, or no folder can be made.
     """
     tasks = _plan(inputs, output, options)
+    _make_folder(output.parent if is_file_target(output, len(inputs)) else output)
     manifest = None if is_file_target(output, len(inputs)) else _Manifest(output / MANIFEST, options.settings_hash)
     todo = []
     for task in tasks:
@@ -142,6 +143,14 @@ def restore_files(
                 yield _settle(*writing.popleft(), manifest)
         while writing:
             yield _settle(*writing.popleft(), manifest)
+
+
+def _make_folder(folder: Path) -> None:
+    """Made before any work, so that hours of it are not in vain."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {folder}: expected a folder that can be written, got: {error.strerror}") from None
 
 
 def output_path(entry: NamedInput, output: Path, suffix: str | None, count: int) -> Path:
@@ -267,7 +276,6 @@ class _Manifest:
     def add(self, task: _Task, outcome: Outcome) -> None:
         """Append one line; appending never loses what stands before."""
         record = outcome.as_record() | {"settings": self.settings, "source": _fingerprint(task.path)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 

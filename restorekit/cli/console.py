@@ -49,6 +49,9 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
         except RestorekitError as error:
             error_line(str(error))
             raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None
+        except OSError as error:  # a full disk, a folder without permission: the user's to mend, not ours to trace
+            error_line(f"{error.filename or command.__name__}: {error.strerror or error}")
+            raise typer.Exit(EXIT_FAILED) from None
         except KeyboardInterrupt:
             error_line("interrupted; finished files are complete, the same command continues")
             raise typer.Exit(130) from None

@@ -48,6 +48,21 @@ def test_restore_names_bad_files_restores_the_rest_and_exits_1(photos, tmp_path)
     assert not (tmp_path / "out" / "bad.png").exists()
 
 
+def test_restore_into_a_place_that_cannot_be_a_folder_says_so_before_any_work(photos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = call("restore", photos, "-o", tmp_path / "file" / "out", "-m", "classical:median")
+    assert result.exit_code == 2
+    assert "expected a folder that can be written" in result.stderr
+
+
+def test_compare_into_a_place_that_cannot_be_written_is_one_line(photos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = call("compare", photos / "a.png", "--degrade", "noise", "-o", tmp_path / "file" / "out")
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
+    assert "Traceback" not in result.stderr
+
+
 def test_restore_twice_skips(photos, tmp_path):
     for expected in ("2 restored", "2 skipped"):
         result = call("restore", photos, "-o", tmp_path / "out", "-m", "classical:median")

@@ -26,6 +26,7 @@ from restorekit.errors import MemoryLimitError
 __all__ = ["TensorView", "TilingOptions", "choose_tile", "restore_images", "restore_samples"]
 
 RAMP_PX = 16  # half the width of a cross-fade: 32 px hides a step of a few grey levels even in a clear sky
+LARGEST_TILE_PX = 1024  # beyond it overlap costs little, while a tile's own copies fill memory and leave the caches
 CPU_BUDGET_BYTES = 512 * 2**20  # what tiles may use on a CPU however much is free: a photo never takes the machine
 
 
@@ -99,7 +100,7 @@ def choose_tile(spec: InputSpec, device: torch.device) -> int:
     if device.type != "cuda":
         budget = min(budget, CPU_BUDGET_BYTES)
     side = math.isqrt(max(budget, 1) // max(spec.bytes_per_pixel, 1))
-    return max(min(side, 2048), _smallest_tile(spec))
+    return max(min(side, LARGEST_TILE_PX), _smallest_tile(spec))
 
 
 def _restore(
