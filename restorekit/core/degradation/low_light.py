@@ -15,7 +15,7 @@ from restorekit.core.image.convention import Images
 __all__ = ["LowLight"]
 
 BLACK_TINT = (1.0, 0.5, 1.0)
-"""White balance lifts the black level of red and blue more than that of green."""
+"""A camera's white balance about doubles red and blue, and with them what is left of the black level."""
 BLACK_LEVEL = 1.0 / (255.0 * 12.92)
 """Linear light of one grey level near black."""
 
@@ -24,9 +24,8 @@ BLACK_LEVEL = 1.0 / (255.0 * 12.92)
 class LowLight(DegradationTerm):
     """In linear light: dark = exposure * gains * clean^gamma + black, then sensor noise, then sRGB and 8 bits.
 
-    Ranges follow published real pairs: their dark images hold 0.3 % to 5 % of the light of the bright ones, shadows
-    lose less than highlights (gamma below 1), black is a faint purple (measured: 5, 2 and 5 grey levels in red, green
-    and blue), and noise of 0.5 to 1 grey level is left until the image is brightened again.
+    The ranges give photos of 5 to 10 dB against their bright twins: 0.4 % to 6 % of the light, shadows that lose less
+    than highlights (gamma below 1), a faint purple black, and noise of 0.5 to 1 grey level before it is brightened.
     """
 
     name: ClassVar[str] = "low_light"
