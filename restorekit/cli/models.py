@@ -1,5 +1,6 @@
-"""``restorekit models``: what can be named, and what is known of it."""
+"""``restorekit models``: what can be named, what is known of it, and official checkpoints made nameable."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from restorekit.cli.console import print_json, report_errors, stdout
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The models that can be named.", no_args_is_help=True)
+app = typer.Typer(help="The models that can be named: list, show, convert.", no_args_is_help=True)
 
 
 def list_(json: options.Json = False) -> None:
@@ -44,5 +45,33 @@ def show(
         typer.echo(f"  {option}")
 
 
+def convert(
+    source: Annotated[Path, typer.Argument(help="Official checkpoint of NAFNet or Restormer: .pth, .pt, .ckpt.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
+    *,
+    licence: Annotated[str, typer.Option(help="Licence of these weights, as their owner states it.")],
+    json: options.Json = False,
+) -> None:
+    """Convert an official checkpoint; restore with it as --model file:OUTPUT."""
+    from restorekit.core.networks import convert_checkpoint, count_parameters, read_description
+
+    written = convert_checkpoint(source, output, licence=licence)
+    network, config = read_description(output)
+    record = {
+        "file": str(output),
+        "network": network,
+        "parameters": count_parameters(config),
+        "config": config.model_dump(mode="json"),
+        "sha256": written.sha256,
+        "licence": licence,
+    }
+    if json:
+        print_json(record)
+        return
+    typer.echo(f"{output}: {network}, {record['parameters']:,} parameters, licence {licence}")
+    typer.echo(f"  restorekit restore PHOTOS -o OUT --model file:{output}")
+
+
 app.command("list")(report_errors(list_))
 app.command("show")(report_errors(show))
+app.command("convert")(report_errors(convert))
