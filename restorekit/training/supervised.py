@@ -33,6 +33,13 @@ class SupervisedConfig(BaseModel):
     eps: float = Field(
         default=1e-3, gt=0, le=1, description="differences well below it count little; in units of the range [0, 1]"
     )
+    balance: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="a crop counts in inverse proportion to this plus its own RMSE before restoration, so that low "
+        "light and haze do not drown noise; None: all count alike",
+    )
 
     @model_validator(mode="after")
     def _network_can_be_built(self) -> "SupervisedConfig":
@@ -54,16 +61,24 @@ class SupervisedTask:
         network: (batch, 3, height, width) to the same shape; sRGB in [0, 1].
         loss: a key of ``LOSSES``.
         eps: see ``restoration_loss``.
+        balance: see ``SupervisedConfig``.
         multiple_of: sizes of images must be multiples of it, in px.
     """
 
     def __init__(
-        self, network: nn.Module, *, loss: LossName = "charbonnier", eps: float = 1e-3, multiple_of: int = 1
+        self,
+        network: nn.Module,
+        *,
+        loss: LossName = "charbonnier",
+        eps: float = 1e-3,
+        balance: float | None = None,
+        multiple_of: int = 1,
     ) -> None:
         self.network = network
         self.multiple_of = multiple_of
         self.loss = loss
         self.eps = eps
+        self.balance = balance
 
     def modules(self) -> Mapping[str, nn.Module]:
         """The one network."""
@@ -72,7 +87,11 @@ class SupervisedTask:
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
         """Restore the degraded crops; the loss is computed in float32 whatever the network's precision."""
         restored = self.network(batch["degraded"]).float()
-        return StepResult(restoration_loss(restored, batch["clean"], name=self.loss, eps=self.eps))
+        losses = restoration_loss(restored, batch["clean"], name=self.loss, eps=self.eps)
+        if self.balance is None:
+            return StepResult(losses.mean())
+        weights = 1.0 / (self.balance + _rmse(batch["degraded"] - batch["clean"]))
+        return StepResult((losses * weights).sum() / weights.sum())
 
     def after_step(self) -> None:
         """Nothing."""
@@ -83,7 +102,7 @@ class SupervisedTask:
         return restored
 
 
-def restoration_loss(restored: Images, clean: Images, *, name: str, eps: float) -> Float[Tensor, ""]:
+def restoration_loss(restored: Images, clean: Images, *, name: str, eps: float) -> Float[Tensor, "batch"]:
     """How far ``restored`` is from ``clean``; see ``LOSSES`` for the names.
 
     Args:
@@ -91,18 +110,22 @@ def restoration_loss(restored: Images, clean: Images, *, name: str, eps: float) 
         eps: of ``charbonnier`` and ``psnr``, in units of the range.
 
     Returns:
-        Mean over the batch; without unit for l1 and charbonnier, in dB for psnr (where it is negative).
+        One value per image; without unit for l1 and charbonnier, in dB for psnr (where it is negative).
     """
     return LOSSES[name](restored - clean, eps)
 
 
 def _charbonnier(difference: Tensor, eps: float) -> Tensor:
     """Charbonnier et al. 1994: mean of sqrt(d^2 + eps^2). Differs from the paper: no."""
-    return (difference.square() + eps**2).sqrt().mean()
+    return (difference.square() + eps**2).sqrt().mean(dim=(1, 2, 3))
 
 
 def _l1(difference: Tensor, eps: float) -> Tensor:  # noqa: ARG001
-    return difference.abs().mean()
+    return difference.abs().mean(dim=(1, 2, 3))
+
+
+def _rmse(difference: Tensor) -> Tensor:
+    return difference.square().mean(dim=(1, 2, 3)).sqrt()
 
 
 def _psnr(difference: Tensor, eps: float) -> Tensor:
@@ -111,7 +134,7 @@ def _psnr(difference: Tensor, eps: float) -> Tensor:
     Differs from the authors' code: their 1e-8 beside the error is eps^2 here (60 dB at 1e-3), because crops that were
     hardly degraded would otherwise rule the gradient.
     """
-    return 10.0 * torch.log10(difference.square().mean(dim=(1, 2, 3)) + eps**2).mean()
+    return 10.0 * torch.log10(difference.square().mean(dim=(1, 2, 3)) + eps**2)
 
 
 LOSSES = {"charbonnier": _charbonnier, "l1": _l1, "psnr": _psnr}
@@ -144,7 +167,9 @@ class SupervisedMethod:
         network = built.build()
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
-        return SupervisedTask(network, loss=checked.loss, eps=checked.eps, multiple_of=built.multiple_of)
+        return SupervisedTask(
+            network, loss=checked.loss, eps=checked.eps, balance=checked.balance, multiple_of=built.multiple_of
+        )
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """What makes a weight file load by itself, as ``file:weights.safetensors``."""

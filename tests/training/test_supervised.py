@@ -24,13 +24,13 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 def test_losses_agree_with_pytorch_and_the_formulas(pair) -> None:
     restored, clean = pair
     l1 = restoration_loss(restored, clean, name="l1", eps=1e-3)
-    torch.testing.assert_close(l1, nn.functional.l1_loss(restored, clean))
+    torch.testing.assert_close(l1.mean(), nn.functional.l1_loss(restored, clean))
     charbonnier = [(float(d) ** 2 + 0.01**2) ** 0.5 for d in (restored - clean).flatten()]
-    assert float(restoration_loss(restored, clean, name="charbonnier", eps=0.01)) == pytest.approx(
+    assert float(restoration_loss(restored, clean, name="charbonnier", eps=0.01).mean()) == pytest.approx(
         sum(charbonnier) / len(charbonnier), rel=1e-5
     )
     psnr = [-10 * torch.log10(1 / nn.functional.mse_loss(a, b)) for a, b in zip(restored, clean, strict=True)]
-    assert float(restoration_loss(restored, clean, name="psnr", eps=1e-6)) == pytest.approx(
+    assert float(restoration_loss(restored, clean, name="psnr", eps=1e-6).mean()) == pytest.approx(
         float(sum(psnr)) / 3, rel=1e-5
     )
 
@@ -38,7 +38,7 @@ def test_losses_agree_with_pytorch_and_the_formulas(pair) -> None:
 @pytest.mark.parametrize("name", ["charbonnier", "l1", "psnr"])
 def test_losses_have_finite_gradients_where_nothing_differs(name: str) -> None:
     restored = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
-    restoration_loss(restored, torch.full((1, 3, 4, 4), 0.5), name=name, eps=1e-3).backward()
+    restoration_loss(restored, torch.full((1, 3, 4, 4), 0.5), name=name, eps=1e-3).sum().backward()
     assert torch.isfinite(restored.grad).all()
 
 
@@ -50,6 +50,20 @@ def test_supervised_task_keeps_the_protocols(pair) -> None:
     assert isinstance(task, TrainingTask)
     assert isinstance(task, RestoringTask)
     assert isinstance(task, SizedTask)
+
+
+def test_balance_counts_each_crop_by_its_own_degradation(pair) -> None:
+    degraded, clean = pair
+    degraded = clean + (degraded - clean) * torch.tensor([0.0, 1.0, 4.0])[:, None, None, None]
+    task = SupervisedTask(nn.Conv2d(3, 3, 1), loss="l1", balance=0.05)
+    loss = task.step({"degraded": degraded, "clean": clean}, generator=torch.Generator()).loss
+    weights = [1 / (0.05 + float(nn.functional.mse_loss(a, b)) ** 0.5) for a, b in zip(degraded, clean, strict=True)]
+    losses = [
+        float(nn.functional.l1_loss(task.network(a[None])[0], b).detach()) for a, b in zip(degraded, clean, strict=True)
+    ]
+    expected = sum(w * value for w, value in zip(weights, losses, strict=True)) / sum(weights)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert weights[0] == pytest.approx(20)
 
 
 def test_method_builds_task_and_restorer_of_the_same_network(tmp_path) -> None:
