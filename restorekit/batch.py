@@ -41,7 +41,7 @@ class BatchOptions:
     """How photos are restored and written."""
 
     model: str
-    """The model's text as the user gave it; part of the settings' hash."""
+    """What identifies the model, such as ``zoo.model_identity`` gives; part of the settings' hash."""
     strength: float = 1.0
     """0 keeps the input, 1 the restored photo."""
     seed: int = 0

@@ -16,13 +16,22 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from restorekit.errors import ModelError, RecipeError, did_you_mean
-from restorekit.recipe import load_recipe, parse_document
+from restorekit.recipe import load_recipe, parse_document, recipe_hash
 
 if TYPE_CHECKING:
     from restorekit.core.restorer import Restorer
     from restorekit.core.weights import WeightFile
 
-__all__ = ["DEFAULT_MODEL", "ModelRecord", "list_models", "load", "shipped_weights", "show_model", "split_models"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "ModelRecord",
+    "list_models",
+    "load",
+    "model_identity",
+    "shipped_weights",
+    "show_model",
+    "split_models",
+]
 
 DEFAULT_MODEL = "classical:nlm"
 """What ``restorekit restore`` uses when no model is named."""
@@ -100,6 +109,22 @@ def show_model(name: str) -> ModelRecord:
 def shipped_weights() -> list["WeightFile"]:
     """The weight files that came with the installation, for ``restorekit doctor`` to check."""
     return []
+
+
+def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
+    """A text that changes when the model does: for models made from a file, also when that file's content does.
+
+    Raises:
+        ModelError, RecipeError: the file is absent.
+    """
+    from restorekit.core.weights import sha256_of
+
+    family, _, rest = model.partition(":")
+    if family == "recipe":
+        return f"{model} {recipe_hash(load_recipe(rest, overrides))}"
+    if family in ("file", "spandrel"):
+        return f"{model} {sha256_of(Path(rest))}"
+    return model
 
 
 def split_models(texts: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from restorekit.core.restorer import Restorer
 from restorekit.core.weights import save_weights
 from restorekit.errors import ModelError, RecipeError, UsageError
 from restorekit.methods import METHODS, load_method
-from restorekit.zoo import DEFAULT_MODEL, list_models, load, show_model, split_models
+from restorekit.zoo import DEFAULT_MODEL, list_models, load, model_identity, show_model, split_models
 
 
 @pytest.mark.parametrize("name", [record.name for record in list_models()])
@@ -101,3 +101,15 @@ def test_any_callable_can_be_a_model():
 def test_absent_files_and_modules_are_named(text):
     with pytest.raises(ModelError, match=text.split(":")[1].partition(".")[0]):
         load(text)
+
+
+def test_identity_of_a_model_follows_the_content_of_its_file(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"one")
+    first = model_identity(f"file:{weights}")
+    assert model_identity(f"file:{weights}") == first
+    weights.write_bytes(b"two")
+    assert model_identity(f"file:{weights}") != first
+    recipe = "recipe:classical/nlm_sigma25"
+    assert model_identity(recipe) != model_identity(recipe, ["config.options.sigma=10"])
+    assert model_identity("classical:nlm") == "classical:nlm"

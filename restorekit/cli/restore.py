@@ -45,12 +45,13 @@ def restore(
     from restorekit.batch import BatchOptions, restore_files
     from restorekit.core.image.files import DEFAULT_MAX_MEGAPIXELS
     from restorekit.core.image.pairs import list_images
-    from restorekit.zoo import load
+    from restorekit.zoo import load, model_identity
 
     if depth not in ("same", "8", "16"):
         raise UsageError(f"--depth: expected same, 8 or 16, got {depth!r}")
+    restorer = load(model, device=device, precision=precision, overrides=set_)
     settings = BatchOptions(
-        model=" ".join([model, *set_]),
+        model=model_identity(model, set_),
         strength=strength,
         seed=seed,
         tile_px=tile or None,
@@ -62,7 +63,6 @@ def restore(
         shard=_shard(shard),
         max_megapixels=max_megapixels or DEFAULT_MAX_MEGAPIXELS,
     )
-    restorer = load(model, device=device, precision=precision, overrides=set_)
     if inputs == ["-"] or output == "-":
         _stream(restorer, inputs, output, settings)
         return
