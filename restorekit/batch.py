@@ -233,7 +233,6 @@ def _restore_and_submit(
 
 def _write(restored: SourceImage, task: _Task, quality: int | None, seconds: float) -> Outcome:
     try:
-        task.target.parent.mkdir(parents=True, exist_ok=True)
         warnings = write_image(
             task.target, restored.samples, alpha=restored.alpha, record=restored.record, quality=quality
         )

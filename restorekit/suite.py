@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from restorekit.core.atomic import write_bytes
 from restorekit.errors import UsageError
 from restorekit.recipe import find_packaged, parse_document, read_toml
 
@@ -105,7 +106,7 @@ def run_suite(
         parts.append(_origin(run))
     summary = "\n\n".join(parts) + "\n"
     output.mkdir(parents=True, exist_ok=True)
-    (output / "summary.md").write_text(summary, encoding="utf-8")
+    write_bytes(output / "summary.md", summary.encode())
     return summary
 
 

@@ -56,7 +56,6 @@ def compare(
             clean=clean or None,
             degrade=degrade or None,
             models=split_models(models),
-            output=output,
             options=settings,
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
@@ -67,4 +66,4 @@ def compare(
     for text in report.notes:
         note(f"note: {text}")
     if output:
-        note(f"wrote {output / 'index.html'}, sheet.png, table.md, scores.csv, report.json")
+        note(f"wrote {', '.join(path.name for path in report.save(output))} -> {output}")

@@ -49,6 +49,7 @@ def degrade(
     The numbers drawn for a photo depend on the seed and the photo's name only; they are written to degradations.jsonl.
     """
     from restorekit.batch import output_path
+    from restorekit.core.atomic import write_bytes
     from restorekit.core.degradation.chain import parse_degradation
     from restorekit.core.image.pairs import list_images
 
@@ -75,7 +76,7 @@ def degrade(
     if records:
         lines = [jsonlib.dumps(record, ensure_ascii=False) for record in records]
         folder = targets[0].parent if targets == [output] else output
-        (folder / MANIFEST).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_bytes(folder / MANIFEST, ("\n".join(lines) + "\n").encode())
     if json:
         print_json({"degraded": records, "failed": failed})
     else:
@@ -102,7 +103,6 @@ def _degrade_one(
     images, params = degrade_images(to_images(source.samples), degradation, generator=generator_for(seed, entry.name))
     samples = from_images(images, dtype, channels=source.samples.shape[2])
     alpha = None if source.alpha is None else convert_depth(source.alpha, dtype)
-    target.parent.mkdir(parents=True, exist_ok=True)
     for warning in (*source.warnings, *write_image(target, samples, alpha=alpha, record=source.record)):
         note(f"warning: {entry.name}: {warning}")
     return params_to_json(params)

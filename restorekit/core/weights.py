@@ -6,12 +6,12 @@
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restorekit.core.atomic import replacing
 from restorekit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -97,19 +97,12 @@ def save_weights(
     metadata = dict(metadata or {})
     own_memory = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.touch()
         mode = partial.stat().st_mode
         save_file(own_memory, partial, metadata)
         partial.chmod(mode)  # safetensors makes files that only their owner may read; ours follow the umask
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        record = WeightFile(path, sha256_of(partial), partial.stat().st_size, metadata.get("licence", ""))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return record
+        return WeightFile(path, sha256_of(partial), partial.stat().st_size, metadata.get("licence", ""))
 
 
 def verify_weights(file: WeightFile) -> None:

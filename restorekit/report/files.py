@@ -6,12 +6,12 @@
 
 import io
 import json
-import os
 from pathlib import Path
 
 from PIL import Image
 from pydantic import ValidationError
 
+from restorekit.core.atomic import write_bytes
 from restorekit.errors import UsageError
 from restorekit.report.record import Report
 
@@ -56,7 +56,7 @@ def save(report: Report, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in set(FILES) - set(contents):
         (folder / stale).unlink(missing_ok=True)
-    return [_write(folder / name, contents[name]) for name in FILES if name in contents]
+    return [write_bytes(folder / name, contents[name]) for name in FILES if name in contents]
 
 
 def load(path: Path) -> Report:
@@ -114,14 +114,3 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write beside ``path``, then move into place: a reader sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path

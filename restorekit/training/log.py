@@ -5,10 +5,11 @@ A resumed run drops the rows after the step that it resumes from, then appends: 
 
 import csv
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from restorekit.core.atomic import replacing
 
 __all__ = ["CsvLog", "RunLog"]
 
@@ -78,12 +79,10 @@ class CsvLog:
             return list(csv.DictReader(stream))
 
     def _rewrite(self, rows: Sequence[Mapping[str, str]]) -> None:
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
-        with beside.open("w", newline="", encoding="utf-8") as stream:
+        with replacing(self._path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, self._columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
-        beside.replace(self._path)
 
 
 def _step_of(row: Mapping[str, str | None]) -> int:

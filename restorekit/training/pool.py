@@ -8,12 +8,10 @@
 import hashlib
 import json
 import os
-import secrets
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from restorekit.core.atomic import replacing
 from restorekit.core.image.convention import convert_depth
 from restorekit.core.image.files import read_image
 from restorekit.core.image.pairs import NamedInput, list_images
@@ -168,24 +167,17 @@ def _scaled(pixels: Pixels, scale: float) -> Pixels:
 
 
 def _write(path: Path, views: Iterable[tuple[str, float, Pixels]]) -> None:
-    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("xb") as stream:
+        with replacing(path) as beside, beside.open("xb") as stream:
             index = []
             for name, scale, pixels in views:
                 index.append(asdict(View(name, scale, pixels.shape[0], pixels.shape[1], stream.tell())))
                 stream.write(np.ascontiguousarray(pixels).data)
             text = json.dumps(index).encode()
             stream.write(text + struct.pack("<Q", len(text)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RestorekitError(
             f"{path}: the cache of decoded photos could not be written: {reason}; choose a folder with room by --cache"
         ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()

@@ -8,10 +8,8 @@
 
 import io
 import os
-import secrets
 import struct
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 import tifffile
 
+from restorekit.core.atomic import write_bytes
 from restorekit.core.image.convention import SAMPLE_PEAK, Samples
 from restorekit.core.image.formats.jpeg import decode_jpeg, encode_jpeg
 from restorekit.core.image.formats.kinds import HEAD_BYTES, IMAGE_SUFFIXES, sniff, target_format
@@ -159,7 +158,7 @@ def write_image(
     target = Path(os.path.realpath(path))  # a link keeps pointing to the file that is replaced
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace_file(target, data)
+        write_bytes(target, data)
     except OSError as error:
         raise ImageError(f"{path}: could not be written: {(error.strerror or str(error)).lower()}") from error
     return warnings
@@ -264,18 +263,3 @@ def _check_depth(samples: Samples, alpha: Samples | None, target: ImageFormat, n
             f"{name}: expected no alpha for JPEG, got an alpha channel; choose .png, .tif or .webp, "
             "or drop alpha explicitly with --drop-alpha"
         )
-
-
-def _replace_file(target: Path, data: bytes) -> None:
-    """Write beside ``target``, flush to the disk, move into place; permissions are those of any new file."""
-    beside = target.with_name(f".restorekit-{secrets.token_hex(8)}.tmp")
-    try:
-        with beside.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
