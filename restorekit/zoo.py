@@ -2,6 +2,7 @@
 
 A model text is one of
 
+- ``base``: a model whose weights come with the package (``restorekit.shipped``),
 - ``classical:nlm`` or ``classical:nlm:key=value,key=value``: a restorer that needs no weights,
 - ``recipe:classical/nlm_sigma25``: a recipe that ships, or the path of one,
 - ``file:weights.safetensors``: what training or conversion wrote; the file says which network it is for,
@@ -9,6 +10,7 @@ A model text is one of
 - ``python:module:factory``: any callable; ``factory()`` returns a restorer, a module or a function on images.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from restorekit.errors import ModelError, RecipeError, did_you_mean
 from restorekit.recipe import load_recipe, parse_document, recipe_hash
+from restorekit.shipped import shipped_models
 
 if TYPE_CHECKING:
     from restorekit.core.restorer import Restorer
@@ -57,7 +60,7 @@ def load(
     """Build a restorer from its name.
 
     Args:
-        model: ``classical:nlm``, ``classical:nlm:sigma=25``, ``recipe:NAME``, ``file:FILE``, ``spandrel:FILE`` or
+        model: ``base``, ``classical:nlm:sigma=25``, ``recipe:NAME``, ``file:FILE``, ``spandrel:FILE`` or
             ``python:module:factory``; ``list_models()`` has all names.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, float32, bfloat16 or float16.
@@ -81,7 +84,18 @@ def list_models() -> list[ModelRecord]:
     """Every model that can be loaded by name, in the order to show them."""
     from restorekit.core.classical import describe_classical
 
-    return [
+    shipped = [
+        ModelRecord(
+            name=model.name,
+            method=model.method,
+            summary=f"{model.summary} ({model.parameters:,} parameters)",
+            helps_against=", ".join(model.helps),
+            licence=model.licence,
+            options=[],
+        )
+        for model in shipped_models().values()
+    ]
+    return shipped + [
         ModelRecord(
             name=row.name,
             method="classical",
@@ -108,7 +122,7 @@ def show_model(name: str) -> ModelRecord:
 
 def shipped_weights() -> list["WeightFile"]:
     """The weight files that came with the installation, for ``restorekit doctor`` to check."""
-    return []
+    return [model.file() for model in shipped_models().values()]
 
 
 def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
@@ -124,7 +138,8 @@ def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
         return f"{model} {recipe_hash(load_recipe(rest, overrides))}"
     if family in ("file", "spandrel"):
         return f"{model} {sha256_of(Path(rest))}"
-    return model
+    shipped = shipped_models().get(model)
+    return f"{model} {shipped.sha256}" if shipped else model
 
 
 def split_models(texts: Sequence[str]) -> list[str]:
@@ -163,10 +178,10 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
         if name not in CLASSICAL:
             raise _unknown(f"classical:{name}")
         return build_classical(name, _parse_options(model, options))
+    if model in (shipped := shipped_models()):
+        return _from_file(model, shipped[model].file().path)
     if family == "file" and rest:
-        from restorekit.core.networks import NetworkRestorer, read_description
-
-        return NetworkRestorer(model, read_description(Path(rest))[1], Path(rest))
+        return _from_file(model, Path(rest))
     if family == "spandrel" and rest:
         from restorekit.core.networks import load_foreign
 
@@ -176,6 +191,22 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
 
         return load_callable(model)
     raise _unknown(model)
+
+
+def _from_file(name: str, path: Path) -> "Restorer":
+    """A weight file says which method, and with which settings, or at least which network it is for."""
+    from restorekit.core.networks import network_restorer, read_description
+    from restorekit.core.weights import load_metadata
+    from restorekit.methods import load_method
+
+    metadata = load_metadata(path)
+    if "method" not in metadata:
+        return network_restorer(name, read_description(path)[1], path)
+    method = load_method(metadata["method"])
+    config = parse_document(method.config, json.loads(metadata["method_config"]), str(path), prefix="config.")
+    restorer = method.restorer(config.model_copy(update={"weights": str(path)}))
+    restorer.name = name
+    return restorer
 
 
 def _parse_options(model: str, text: str) -> dict[str, Any]:

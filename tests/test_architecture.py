@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("priors", "training"),
     ("refine", "zeroair", "constyle"),
     ("methods",),
-    ("recipe", "statistics"),
+    ("recipe", "statistics", "shipped"),
     ("report",),
     ("zoo",),
     ("comparison", "batch", "doctor"),

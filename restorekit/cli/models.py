@@ -1,4 +1,4 @@
-"""``restorekit models``: what can be named, what is known of it, and official checkpoints made nameable."""
+"""``restorekit models``: what can be named, what is known of it, and checkpoints and runs made nameable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from restorekit.cli.console import print_json, report_errors, stdout
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The models that can be named: list, show, convert.", no_args_is_help=True)
+app = typer.Typer(help="The models that can be named: list, show, convert, publish.", no_args_is_help=True)
 
 
 def list_(json: options.Json = False) -> None:
@@ -72,6 +72,32 @@ def convert(
     typer.echo(f"  restorekit restore PHOTOS -o OUT --model file:{output}")
 
 
+def publish(
+    source: Annotated[Path, typer.Argument(help="weights.safetensors of a training run.")],
+    *,
+    name: Annotated[str, typer.Option(help="What the model will be called.")],
+    recipe: Annotated[str, typer.Option(help="The recipe that trained it.")],
+    summary: Annotated[str, typer.Option(help="One line on what it is.")],
+    helps: Annotated[list[str], typer.Option(help="What it helps against; may be given several times.")],
+    licence: Annotated[str, typer.Option(help="SPDX identifier of the licence of the weights.")] = "Apache-2.0",
+    folder: Annotated[Path, typer.Option(help="Where NAME.safetensors and NAME.toml are written.")] = Path(
+        "restorekit/weights"
+    ),
+    json: options.Json = False,
+) -> None:
+    """Make the weights of a run a model of this package: float16, with a record beside them."""
+    from restorekit.shipped import publish as publish_weights
+
+    model = publish_weights(
+        source, folder, name=name, summary=summary, helps=tuple(helps), licence=licence, recipe=recipe
+    )
+    if json:
+        print_json(model.model_dump(mode="json"))
+        return
+    typer.echo(f"{folder / name}.safetensors: {model.parameters:,} parameters, {model.bytes:,} bytes, {licence}")
+
+
 app.command("list")(report_errors(list_))
 app.command("show")(report_errors(show))
 app.command("convert")(report_errors(convert))
+app.command("publish")(report_errors(publish))

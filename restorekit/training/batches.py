@@ -9,7 +9,9 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -25,6 +27,7 @@ from restorekit.training.settings import TrainingSettings
 __all__ = ["Batch", "Batches", "CropBatches"]
 
 Batch = Mapping[str, Tensor]
+Pixels = npt.NDArray[np.uint8]
 
 
 @runtime_checkable
@@ -44,12 +47,14 @@ class CropBatches(Dataset[dict[str, Tensor]]):
 
     - ``clean``: (batch, 3, crop, crop) float32 in [0, 1]; ``degraded``: the same shape, as the degradation leaves it;
     - ``choice``: (batch,) int64, which alternative of a mixture ``a|b|c`` was applied, -1 where the crop stayed clean;
-      all 0 for a degradation that is no mixture.
+      all 0 for a degradation that is no mixture;
+    - ``view``, if ``settings.view_px`` is not 0: (batch, 3, view, view), the whole photo that each crop is from, area
+      averaged to a square, then degraded with the same parameters: what a survey of the photo would see.
 
     Args:
         pool: decoded photos, at the settings' scales.
         degradation: drawn for every crop.
-        settings: ``batch_size``, ``crop_px``, ``clean_share``, ``workers``, ``degrade_in``.
+        settings: ``batch_size``, ``crop_px``, ``clean_share``, ``view_px``, ``workers``, ``degrade_in``.
         seed: of the run.
         process: number of this process, from 0; each sees other crops.
 
@@ -66,6 +71,7 @@ class CropBatches(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.process = process
         self._scales = _positions(pool, settings.crop_px)
+        self._thumbnails = _thumbnails(pool, settings.view_px) if settings.view_px else {}
         self._degrade_early = settings.degrade_in == "workers"
 
     def steps(self, start: int, stop: int, *, device: torch.device) -> Iterator[Batch]:
@@ -86,31 +92,40 @@ class CropBatches(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """The crops of a step as uint8, and degraded ones if that is done where crops are cut."""
-        crops = self._crops(step)
-        return (
-            {"crops": crops, "degraded": self._degrade(step, _unit(crops))} if self._degrade_early else {"crops": crops}
-        )
+        parts = self._cut(step)
+        return parts | (self._degraded(step, parts) if self._degrade_early else {})
 
     def _finished(self, step: int, parts: dict[str, Tensor]) -> Batch:
-        clean = _unit(parts["crops"])
-        degraded = parts["degraded"] if "degraded" in parts else self._degrade(step, clean)
+        if "degraded" not in parts:
+            parts = parts | self._degraded(step, parts)
         params, kept_clean = self._draw(step)
-        choice = params.get("choice", torch.zeros(len(clean), dtype=torch.int64)).masked_fill(kept_clean, -1)
-        return {"clean": clean, "degraded": degraded, "choice": choice.to(clean.device)}
+        choice = params.get("choice", torch.zeros(len(kept_clean), dtype=torch.int64)).masked_fill(kept_clean, -1)
+        images = {name: parts[name] for name in ("degraded", "view") if name in parts}
+        return {"clean": _unit(parts["crops"]), "choice": choice.to(parts["crops"].device)} | images
 
-    def _crops(self, step: int) -> UInt8[Tensor, "batch 3 crop crop"]:
+    def _cut(self, step: int) -> dict[str, UInt8[Tensor, "batch 3 height width"]]:
         size, count = self.settings.crop_px, self.settings.batch_size
         generator = generator_for(self.seed, "crops", step, self.process)
         scales = torch.randint(0, len(self._scales), (count,), generator=generator).tolist()
         places = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
         symmetries = torch.randint(0, 8, (count,), generator=generator).tolist()
         crops = np.empty((count, size, size, 3), np.uint8)
+        photos = []
         for crop, scale, place, symmetry in zip(crops, scales, places, symmetries, strict=True):
             view, top, left = self._scales[scale].at(place)
             pixels = self.pool.pixels(view)[top : top + size, left : left + size]
             pixels = np.rot90(pixels, symmetry % 4)
             crop[:] = pixels[:, ::-1] if symmetry >= 4 else pixels
-        return torch.from_numpy(crops).permute(0, 3, 1, 2)
+            photos.append(self.pool.views[view].name)
+        parts = {"crops": torch.from_numpy(crops).permute(0, 3, 1, 2)}
+        if self._thumbnails:
+            thumbnails = np.stack([self._thumbnails[name] for name in photos])
+            parts["thumbnails"] = torch.from_numpy(thumbnails).permute(0, 3, 1, 2)
+        return parts
+
+    def _degraded(self, step: int, parts: Mapping[str, Tensor]) -> dict[str, Images]:
+        degraded = {"degraded": self._degrade(step, _unit(parts["crops"]))}
+        return degraded | ({"view": self._degrade(step, _unit(parts["thumbnails"]))} if "thumbnails" in parts else {})
 
     def _degrade(self, step: int, clean: Images) -> Images:
         params, kept_clean = self._draw(step)
@@ -154,6 +169,17 @@ def _positions(pool: PhotoPool, crop_px: int) -> list[_Positions]:
             )
         positions.append(_Positions(pool, fitting, crop_px))
     return positions
+
+
+def _thumbnails(pool: PhotoPool, side_px: int) -> dict[str, Pixels]:
+    """Of each photo by name, from its smallest view."""
+    smallest = sorted(range(len(pool.views)), key=lambda index: -pool.views[index].scale)
+    chosen = {pool.views[index].name: index for index in smallest}
+    size = (side_px, side_px)
+    return {
+        name: cv2.resize(pool.pixels(index), size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        for name, index in chosen.items()
+    }
 
 
 def _workers(wanted: int | None, device: torch.device) -> int:

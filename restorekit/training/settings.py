@@ -23,6 +23,13 @@ class TrainingSettings(BaseModel):
     )
     clean_share: float = Field(default=0.0, ge=0, le=1, description="share of crops that stay clean, 0 to 1")
 
+    view_px: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="side of a square thumbnail of the whole photo, degraded like the crop, in px; 0: none",
+    )
+
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, reached at the end of the warm-up")
     final_learning_rate: float = Field(default=1e-6, ge=0, description="at the last step, reached along a cosine")
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up, at most half of all steps")

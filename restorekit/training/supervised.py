@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -39,6 +39,11 @@ class SupervisedConfig(BaseModel):
         le=1,
         description="a crop counts in inverse proportion to this plus its own RMSE before restoration, so that low "
         "light and haze do not drown noise; None: all count alike",
+    )
+    routes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        default=None,
+        description="for networks of several experts: the number of the expert for each alternative of the "
+        "degradation, in their order; clean crops go to expert 0",
     )
 
     @model_validator(mode="after")
@@ -86,12 +91,15 @@ class SupervisedTask:
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
         """Restore the degraded crops; the loss is computed in float32 whatever the network's precision."""
-        restored = self.network(batch["degraded"]).float()
+        return StepResult(self.loss_of(self.network(batch["degraded"]).float(), batch))
+
+    def loss_of(self, restored: Images, batch: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+        """Mean over the crops, weighted by ``balance``."""
         losses = restoration_loss(restored, batch["clean"], name=self.loss, eps=self.eps)
         if self.balance is None:
-            return StepResult(losses.mean())
+            return losses.mean()
         weights = 1.0 / (self.balance + _rmse(batch["degraded"] - batch["clean"]))
-        return StepResult((losses * weights).sum() / weights.sum())
+        return (losses * weights).sum() / weights.sum()
 
     def after_step(self) -> None:
         """Nothing."""
@@ -151,14 +159,19 @@ class SupervisedMethod:
     def restorer(self, config: BaseModel) -> Restorer:
         """The network of a checked ``SupervisedConfig`` as a restorer; its weights load on first use."""
         from restorekit.core.networks.catalogue import configure
-        from restorekit.core.networks.restorer import NetworkRestorer
+        from restorekit.core.networks.routed_restorer import network_restorer
 
         checked = SupervisedConfig.model_validate(config.model_dump())
         weights = Path(checked.weights) if checked.weights else None
-        return NetworkRestorer(self.name, configure(checked.network, checked.network_options), weights)
+        return network_restorer(self.name, configure(checked.network, checked.network_options), weights)
 
-    def task(self, config: BaseModel, recipe: object) -> TrainingTask:  # noqa: ARG002
-        """A task with fresh weights from torch's global generator, or those of the config's file."""
+    def task(self, config: BaseModel, recipe: object) -> TrainingTask:
+        """A task with fresh weights from torch's global generator, or those of the config's file.
+
+        Raises:
+            RecipeError: routes that suit neither the network nor the recipe's degradation and training settings.
+            ModelError: a weight file that is absent or for another network.
+        """
         from restorekit.core.networks.catalogue import configure
         from restorekit.core.networks.loading import put_weights
 
@@ -167,9 +180,17 @@ class SupervisedMethod:
         network = built.build()
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
-        return SupervisedTask(
-            network, loss=checked.loss, eps=checked.eps, balance=checked.balance, multiple_of=built.multiple_of
-        )
+        options: dict[str, Any] = {
+            "loss": checked.loss,
+            "eps": checked.eps,
+            "balance": checked.balance,
+            "multiple_of": built.multiple_of,
+        }
+        if checked.routes is None:
+            return SupervisedTask(network, **options)
+        from restorekit.training.routed import RoutedTask, check_routes
+
+        return RoutedTask(check_routes(checked.routes, network, recipe), checked.routes, **options)
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """What makes a weight file load by itself, as ``file:weights.safetensors``."""

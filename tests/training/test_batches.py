@@ -106,3 +106,25 @@ def test_photos_smaller_than_a_crop_are_left_out(make_batches: Callable[..., Cro
     batches = make_batches(TrainingSettings(crop_px=44, batch_size=8))
     (batch,) = batches.steps(0, 1, device=CPU)
     assert torch.equal(batch["clean"][:, 0], batch["clean"][:, 1])  # only the gray photo is 44 x 44
+
+
+def test_views_are_the_whole_photo_degraded_like_its_crop(pool: PhotoPool) -> None:
+    (clean,) = batches_of(pool, "none", view_px=12).steps(0, 1, device=CPU)
+    thumbnails = [
+        cv2.resize(pool.pixels(index), (12, 12), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        for index in range(len(pool))
+    ]
+    assert clean["view"].shape == (6, 3, 12, 12)
+    for view in clean["view"].permute(0, 2, 3, 1).numpy():
+        assert min(float(np.abs(view - thumbnail).max()) for thumbnail in thumbnails) < 1e-6
+    (dark,) = batches_of(pool, "low_light:shot=0,read=0,black=0,quantise=0", view_px=12).steps(0, 1, device=CPU)
+    ratios = dark["degraded"].mean(dim=(2, 3)) / dark["clean"].mean(dim=(2, 3))
+    view_ratios = dark["view"].mean(dim=(2, 3)) / clean["view"].mean(dim=(2, 3))
+    assert float(torch.corrcoef(torch.stack([ratios.flatten(), view_ratios.flatten()]))[0, 1]) > 0.9
+
+
+def test_views_do_not_change_the_crops(pool: PhotoPool) -> None:
+    (plain,) = batches_of(pool).steps(0, 1, device=CPU)
+    (viewed,) = batches_of(pool, view_px=8).steps(0, 1, device=CPU)
+    assert "view" not in plain
+    assert all(torch.equal(plain[key], viewed[key]) for key in plain)

@@ -9,6 +9,7 @@ from restorekit.core.networks.base import NetworkConfig
 from restorekit.core.networks.dense_unet import DenseUNetConfig
 from restorekit.core.networks.nafnet import NAFNetConfig
 from restorekit.core.networks.restormer import RestormerConfig
+from restorekit.core.networks.routed_unets import RoutedUNetsConfig
 from restorekit.core.options import check_options
 from restorekit.errors import ModelError, did_you_mean
 
@@ -18,6 +19,7 @@ NETWORKS: dict[str, type[NetworkConfig]] = {
     "nafnet": NAFNetConfig,
     "restormer": RestormerConfig,
     "dense_unet": DenseUNetConfig,
+    "routed_unets": RoutedUNetsConfig,
 }
 """Name of the network -> its configuration, whose ``build()`` makes it."""
 

@@ -5,6 +5,7 @@
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,7 +110,7 @@ class ModuleRestorer(ABC):
         module = module.to(self.device)
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
-    def _run(self, module: nn.Module, images: PlainImages) -> PlainImages:
+    def _run(self, module: Callable[[PlainImages], Any], images: PlainImages) -> PlainImages:
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         half = self.precision != "float32"

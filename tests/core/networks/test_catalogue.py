@@ -12,6 +12,7 @@ TINY = {
     "nafnet": {"width": 4, "encoder_blocks": [1], "middle_blocks": 1, "decoder_blocks": [1]},
     "restormer": {"width": 4, "blocks": [1, 1], "heads": [1, 2], "refinement_blocks": 1},
     "dense_unet": {"widths": [4, 6], "blocks": [1, 1]},
+    "routed_unets": {"experts": [{"widths": [4], "blocks": [1]}, {"widths": [6], "blocks": [0]}], "router_width": 4},
 }
 
 
@@ -46,7 +47,7 @@ def test_published_configurations_are_valid() -> None:
 
 def test_unknown_network_is_refused_with_the_names() -> None:
     with pytest.raises(
-        ModelError, match="expected one of nafnet, restormer, dense_unet, got 'nafnett'; did you mean nafnet"
+        ModelError, match="expected one of nafnet, restormer, dense_unet, routed_unets, got 'nafnett'; did you mean nafnet"
     ):
         build_network("nafnett")
 

@@ -10,7 +10,7 @@ from restorekit.core.networks.measure import count_macs
 
 
 def positive_network(config):
-    """Positive weights and biases: every ReLU is open and no two paths cancel, so a gradient shows each of them."""
+    """Weights and biases above 0: for images above 0.5 every ReLU is open and no two paths cancel."""
     network = config.build().double()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -24,7 +24,7 @@ def probed_radius(config):
     half = (config.receptive_field_px // cell + 2) * cell
     radii = []
     for place in range(half, half + cell):
-        images = torch.rand(1, 3, cell, 2 * half + cell, dtype=torch.float64, requires_grad=True)
+        images = (0.5 + 0.5 * torch.rand(1, 3, cell, 2 * half + cell, dtype=torch.float64)).requires_grad_()
         network(images)[0, :, 0, place].sum().backward()
         touched = images.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
         radii += [place - int(touched.min()), int(touched.max()) - place]

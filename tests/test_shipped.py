@@ -1,0 +1,87 @@
+"""What ships: float16 weights with a record that the zoo can trust."""
+
+import tomllib
+
+import numpy as np
+import pytest
+import torch
+
+from restorekit.core.networks import build_network
+from restorekit.core.weights import load_weights, save_weights, verify_weights
+from restorekit.errors import ModelError
+from restorekit.recipe import load_recipe
+from restorekit.shipped import LARGEST_BYTES, publish, shipped_models
+from restorekit.training.supervised import METHOD
+from restorekit.zoo import load, model_identity, shipped_weights
+
+ABOUT = {
+    "name": "tiny",
+    "summary": 'a "tiny" one',
+    "helps": ("noise", "haze"),
+    "licence": "Apache-2.0",
+    "recipe": "base/routed_five",
+}
+VALUES = {"network": "dense_unet", "network_options": {"widths": [4], "blocks": [1]}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    config = METHOD.config.model_validate(VALUES)
+    torch.manual_seed(0)
+    network = build_network("dense_unet", VALUES["network_options"])
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    metadata = {"method": "supervised", "method_config": config.model_dump_json(), **METHOD.metadata(config)}
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, network.state_dict(), metadata)
+    return path, network
+
+
+def test_published_weights_are_the_runs_in_float16(run, tmp_path) -> None:
+    source, network = run
+    model = publish(source, tmp_path / "out", **ABOUT)
+    assert shipped_models(tmp_path / "out") == {"tiny": model}
+    verify_weights(model.file(tmp_path / "out"))
+    assert model.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert tomllib.loads((tmp_path / "out/tiny.toml").read_text())["summary"] == ABOUT["summary"]
+    for key, tensor in load_weights(tmp_path / "out/tiny.safetensors").items():
+        assert tensor.dtype == torch.float16
+        assert torch.equal(tensor, network.state_dict()[key].half())
+
+
+def test_published_weights_load_by_themselves(run, tmp_path) -> None:
+    source, network = run
+    publish(source, tmp_path / "out", **ABOUT)
+    restorer = load(f"file:{tmp_path / 'out/tiny.safetensors'}")
+    images = torch.rand(1, 3, 16, 16)
+    np.testing.assert_allclose(restorer.restore(images), network(images).detach(), atol=2e-3)
+
+
+def test_weights_that_cannot_ship_are_refused(run, tmp_path) -> None:
+    source, network = run
+    (tmp_path / "plain").mkdir()
+    save_weights(tmp_path / "plain/weights.safetensors", network.state_dict())
+    with pytest.raises(ModelError, match="got ones that name no method"):
+        publish(tmp_path / "plain/weights.safetensors", tmp_path / "out", **ABOUT)
+    save_weights(source, {"huge": torch.full((2,), 1e6)}, {"method": "supervised"})
+    with pytest.raises(ModelError, match="within the range of float16, huge leaves it"):
+        publish(source, tmp_path / "out", **ABOUT)
+    save_weights(source, {"large": torch.zeros(LARGEST_BYTES // 2 + 1)}, {"method": "supervised"})
+    with pytest.raises(ModelError, match=f"expected at most {LARGEST_BYTES} bytes"):
+        publish(source, tmp_path / "out", **ABOUT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_records_are_named(tmp_path) -> None:
+    (tmp_path / "bad.toml").write_text('name = "bad"\n')
+    with pytest.raises(ModelError, match=r"bad\.toml: expected the record of a shipped model"):
+        shipped_models(tmp_path)
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_files_are_those_of_their_records(name: str) -> None:
+    model = shipped_models()[name]
+    verify_weights(model.file())
+    assert model.bytes <= LARGEST_BYTES
+    assert model.file() in shipped_weights()
+    assert model_identity(name) == f"{name} {model.sha256}"
+    assert load_recipe(model.recipe).method == model.method
