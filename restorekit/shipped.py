@@ -4,10 +4,11 @@ The record is what the zoo knows without opening the weights, the file says by i
 writes both from a training run: averaged weights, rounded to float16.
 """
 
+import csv
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,10 @@ from restorekit.core.atomic import write_bytes
 from restorekit.core.weights import WeightFile, load_metadata, load_weights, save_weights
 from restorekit.errors import ModelError
 
-__all__ = ["LARGEST_BYTES", "WEIGHTS_FOLDER", "ShippedModel", "publish", "shipped_models"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LARGEST_BYTES", "WEIGHTS_FOLDER", "About", "ShippedModel", "publish", "shipped_models"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
@@ -38,6 +42,12 @@ class ShippedModel(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     recipe: str
     """The recipe that trained it, as given to ``restorekit train``."""
+    data: tuple[str, ...]
+    """The photos it learned from, one line a set, with their licences."""
+    steps: int = Field(ge=1)
+    hours: float = Field(gt=0)
+    """Time in the training loop, on ``machine``."""
+    machine: str
 
     def file(self, folder: Path = WEIGHTS_FOLDER) -> WeightFile:
         """The record of its weight file."""
@@ -62,32 +72,55 @@ def shipped_models(folder: Path = WEIGHTS_FOLDER) -> dict[str, ShippedModel]:
     return models
 
 
-def publish(
-    source: Path,
-    folder: Path,
-    *,
-    name: str,
-    summary: str,
-    helps: tuple[str, ...],
-    licence: str,
-    recipe: str,
-) -> ShippedModel:
+class About(BaseModel):
+    """What a person says of a model that is published; the meanings are those of ``ShippedModel``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    summary: str
+    helps: tuple[str, ...]
+    licence: str
+    recipe: str
+    data: tuple[str, ...]
+    machine: str
+
+
+def publish(run: Path, folder: Path, about: About) -> ShippedModel:
     """Write the averaged weights of a training run in float16, and their record.
 
     Args:
-        source: ``weights.safetensors`` of a run.
+        run: output folder of ``restorekit train``: ``weights.safetensors`` and ``log.csv``.
         folder: where ``NAME.safetensors`` and ``NAME.toml`` are written.
-        name, summary, helps, licence, recipe: as in ``ShippedModel``.
+        about: what the run itself does not know.
 
     Raises:
-        ModelError: weights that do not say which method they are for, that leave the range of float16, or that make a
-            file larger than ``LARGEST_BYTES``.
+        ModelError: no finished run, weights that do not say which method they are for, that leave the range of
+            float16, or that make a file larger than ``LARGEST_BYTES``.
     """
-    import torch
-
+    source = run / "weights.safetensors"
     metadata = load_metadata(source)
     if "method" not in metadata:
         raise ModelError(f"{source}: expected weights written by restorekit train, got ones that name no method")
+    tensors = _in_float16(source)
+    steps, seconds = _length(run / "log.csv")
+    written = save_weights(folder / f"{about.name}.safetensors", tensors, metadata | {"licence": about.licence})
+    model = ShippedModel(
+        **about.model_dump(),
+        method=metadata["method"],
+        parameters=sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point()),
+        bytes=written.bytes,
+        sha256=written.sha256,
+        steps=steps,
+        hours=round(seconds / 3600, 2),
+    )
+    write_bytes(folder / f"{about.name}.toml", _toml(model.model_dump(mode="json")).encode())
+    return model
+
+
+def _in_float16(source: Path) -> "dict[str, torch.Tensor]":
+    import torch
+
     tensors = load_weights(source, dtype=torch.float16)
     overflown = [key for key, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if overflown:
@@ -95,30 +128,27 @@ def publish(
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if size > LARGEST_BYTES:
         raise ModelError(f"{source}: expected at most {LARGEST_BYTES} bytes in float16, got {size}")
-    written = save_weights(folder / f"{name}.safetensors", tensors, metadata | {"licence": licence})
-    model = ShippedModel(
-        name=name,
-        method=metadata["method"],
-        summary=summary,
-        helps=helps,
-        licence=licence,
-        parameters=sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point()),
-        bytes=written.bytes,
-        sha256=written.sha256,
-        recipe=recipe,
-    )
-    write_bytes(folder / f"{name}.toml", _toml(model.model_dump(mode="json")).encode())
-    return model
+    return tensors
+
+
+def _length(log: Path) -> tuple[int, float]:
+    """Steps and seconds of a run."""
+    try:
+        with log.open(encoding="utf-8", newline="") as stream:
+            *_, last = csv.DictReader(stream)
+        return int(last["step"]), float(last["seconds"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{log}: expected the log of a training run, got {error or 'no rows'}") from None
 
 
 def _toml(values: dict[str, Any]) -> str:
-    """Texts, whole numbers and lists of texts, one a line."""
+    """Texts, numbers and lists of texts, one a line."""
     return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

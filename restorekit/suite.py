@@ -16,7 +16,7 @@ from restorekit.recipe import find_packaged, parse_document, read_toml
 if TYPE_CHECKING:
     from restorekit.report.record import RunRecord
 
-__all__ = ["DataSet", "Suite", "load_suite", "run_suite"]
+__all__ = ["DataSet", "Suite", "load_suite", "report_folder", "run_suite"]
 
 
 class DataSet(BaseModel):
@@ -96,7 +96,7 @@ def run_suite(
             degraded,
             **source,
             models=[*suite.models, *models],
-            output=output / _folder_name(entry.name),
+            output=output / report_folder(entry.name),
             options=options,
             on_step=on_step,
         )
@@ -118,5 +118,6 @@ def _origin(run: "RunRecord") -> str:
     return f"Measured {run.time:%Y-%m-%d} with {version} on {machine}, device {run.device}: `{run.command}`"
 
 
-def _folder_name(name: str) -> str:
+def report_folder(name: str) -> str:
+    """The folder, below the output, where the report of the data set called ``name`` is written."""
     return "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")

@@ -10,17 +10,19 @@ from restorekit.core.networks import build_network
 from restorekit.core.weights import load_weights, save_weights, verify_weights
 from restorekit.errors import ModelError
 from restorekit.recipe import load_recipe
-from restorekit.shipped import LARGEST_BYTES, publish, shipped_models
+from restorekit.shipped import LARGEST_BYTES, About, publish, shipped_models
 from restorekit.training.supervised import METHOD
 from restorekit.zoo import load, model_identity, shipped_weights
 
-ABOUT = {
-    "name": "tiny",
-    "summary": 'a "tiny" one',
-    "helps": ("noise", "haze"),
-    "licence": "Apache-2.0",
-    "recipe": "base/routed_five",
-}
+ABOUT = About(
+    name="tiny",
+    summary='a "tiny" one',
+    helps=("noise", "haze"),
+    licence="Apache-2.0",
+    recipe="base/routed_five",
+    data=("photos, CC0-1.0",),
+    machine="a slow one",
+)
 VALUES = {"network": "dense_unet", "network_options": {"widths": [4], "blocks": [1]}}
 
 
@@ -33,42 +35,53 @@ def run(tmp_path):
     metadata = {"method": "supervised", "method_config": config.model_dump_json(), **METHOD.metadata(config)}
     path = tmp_path / "weights.safetensors"
     save_weights(path, network.state_dict(), metadata)
-    return path, network
+    (tmp_path / "log.csv").write_text("step,loss,seconds\n10,0.5,60\n20,0.4,5400.5\n")
+    return tmp_path, network
 
 
 def test_published_weights_are_the_runs_in_float16(run, tmp_path) -> None:
-    source, network = run
-    model = publish(source, tmp_path / "out", **ABOUT)
+    folder, network = run
+    model = publish(folder, tmp_path / "out", ABOUT)
     assert shipped_models(tmp_path / "out") == {"tiny": model}
     verify_weights(model.file(tmp_path / "out"))
+    assert (model.steps, model.hours) == (20, 1.5)
     assert model.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert tomllib.loads((tmp_path / "out/tiny.toml").read_text())["summary"] == ABOUT["summary"]
+    assert tomllib.loads((tmp_path / "out/tiny.toml").read_text())["summary"] == ABOUT.summary
     for key, tensor in load_weights(tmp_path / "out/tiny.safetensors").items():
         assert tensor.dtype == torch.float16
         assert torch.equal(tensor, network.state_dict()[key].half())
 
 
 def test_published_weights_load_by_themselves(run, tmp_path) -> None:
-    source, network = run
-    publish(source, tmp_path / "out", **ABOUT)
+    folder, network = run
+    publish(folder, tmp_path / "out", ABOUT)
     restorer = load(f"file:{tmp_path / 'out/tiny.safetensors'}")
     images = torch.rand(1, 3, 16, 16)
     np.testing.assert_allclose(restorer.restore(images), network(images).detach(), atol=2e-3)
 
 
 def test_weights_that_cannot_ship_are_refused(run, tmp_path) -> None:
-    source, network = run
+    folder, network = run
     (tmp_path / "plain").mkdir()
     save_weights(tmp_path / "plain/weights.safetensors", network.state_dict())
     with pytest.raises(ModelError, match="got ones that name no method"):
-        publish(tmp_path / "plain/weights.safetensors", tmp_path / "out", **ABOUT)
-    save_weights(source, {"huge": torch.full((2,), 1e6)}, {"method": "supervised"})
+        publish(tmp_path / "plain", tmp_path / "out", ABOUT)
+    save_weights(folder / "weights.safetensors", {"huge": torch.full((2,), 1e6)}, {"method": "supervised"})
     with pytest.raises(ModelError, match="within the range of float16, huge leaves it"):
-        publish(source, tmp_path / "out", **ABOUT)
-    save_weights(source, {"large": torch.zeros(LARGEST_BYTES // 2 + 1)}, {"method": "supervised"})
+        publish(folder, tmp_path / "out", ABOUT)
+    save_weights(
+        folder / "weights.safetensors", {"large": torch.zeros(LARGEST_BYTES // 2 + 1)}, {"method": "supervised"}
+    )
     with pytest.raises(ModelError, match=f"expected at most {LARGEST_BYTES} bytes"):
-        publish(source, tmp_path / "out", **ABOUT)
+        publish(folder, tmp_path / "out", ABOUT)
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_without_a_log_are_refused(run, tmp_path) -> None:
+    folder, _ = run
+    (folder / "log.csv").write_text("step,loss\n")
+    with pytest.raises(ModelError, match=r"log\.csv: expected the log of a training run"):
+        publish(folder, tmp_path / "out", ABOUT)
 
 
 def test_damaged_records_are_named(tmp_path) -> None:

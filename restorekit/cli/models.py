@@ -73,24 +73,34 @@ def convert(
 
 
 def publish(
-    source: Annotated[Path, typer.Argument(help="weights.safetensors of a training run.")],
+    run: Annotated[Path, typer.Argument(help="Output folder of 'restorekit train'.")],
     *,
     name: Annotated[str, typer.Option(help="What the model will be called.")],
     recipe: Annotated[str, typer.Option(help="The recipe that trained it.")],
     summary: Annotated[str, typer.Option(help="One line on what it is.")],
-    helps: Annotated[list[str], typer.Option(help="What it helps against; may be given several times.")],
+    helps: Annotated[list[str], typer.Option(help="What it helps against; once for each.")],
+    data: Annotated[list[str], typer.Option(help="Photos it learned from, and their licence; once for each set.")],
+    machine: Annotated[str, typer.Option(help="What it was trained on.")],
     licence: Annotated[str, typer.Option(help="SPDX identifier of the licence of the weights.")] = "Apache-2.0",
     folder: Annotated[Path, typer.Option(help="Where NAME.safetensors and NAME.toml are written.")] = Path(
         "restorekit/weights"
     ),
     json: options.Json = False,
 ) -> None:
-    """Make the weights of a run a model of this package: float16, with a record beside them."""
-    from restorekit.shipped import publish as publish_weights
+    """Make a training run a model of this package: weights in float16, and a record beside them."""
+    from restorekit.shipped import About
+    from restorekit.shipped import publish as publish_run
 
-    model = publish_weights(
-        source, folder, name=name, summary=summary, helps=tuple(helps), licence=licence, recipe=recipe
+    about = About(
+        name=name,
+        summary=summary,
+        helps=tuple(helps),
+        licence=licence,
+        recipe=recipe,
+        data=tuple(data),
+        machine=machine,
     )
+    model = publish_run(run, folder, about)
     if json:
         print_json(model.model_dump(mode="json"))
         return

@@ -106,6 +106,7 @@ def build_table(report: Report, *, classical_rows: int = 3) -> Table:
     footnotes = [
         *_choice_note(report, len(best), len(classical)),
         *_interval_notes(report, rows),
+        *_rival_notes(report, columns, classical),
         *(note for column in columns for note in column.notes),
         *(
             f"{m.name}: GT-MEAN scales every answer to the reference's brightness: not a blind score"
@@ -122,6 +123,8 @@ class _Column:
     """One metric over all models, shown or not."""
 
     cells: Mapping[str, Cell]
+    values: Mapping[str, Sequence[float]]
+    """Of each model that has any, over the images that all have."""
     notes: tuple[str, ...] = ()
 
 
@@ -138,15 +141,14 @@ def _column(report: Report, metric: MetricInfo) -> _Column:
     common = [image for image in report.images if measured and all(image in by_image for by_image in measured)]
     start = values[report.input.name]
     baseline = [start[image] for image in common] if start else None
+    shared = {name: [by_image[image] for image in common] for name, by_image in values.items() if by_image and common}
     cells = {
-        name: _cell(metric, [by_image[image] for image in common], baseline, [weights[image] for image in common])
-        if by_image and common
-        else Cell()
-        for name, by_image in values.items()
+        name: _cell(metric, shared[name], baseline, [weights[image] for image in common]) if name in shared else Cell()
+        for name in values
     }
     cells[report.input.name] = replace(cells[report.input.name], difference=None, interval=None)
     left_out = [image for image in report.images if image not in common] if measured else []
-    return _Column(cells, tuple(_left_out_note(metric, left_out, len(report.images))))
+    return _Column(cells, shared, tuple(_left_out_note(metric, left_out, len(report.images))))
 
 
 def _cell(metric: MetricInfo, values: list[float], baseline: list[float] | None, weights: list[float]) -> Cell:
@@ -238,6 +240,27 @@ def _interval_notes(report: Report, rows: Sequence[Row]) -> Iterator[str]:
             yield f"n={count}: no interval ({FEWEST} images are the fewest that bound a mean)"
         else:
             yield "no interval where a score is infinite, or where one image carries the whole difference"
+
+
+def _rival_notes(report: Report, columns: Sequence[_Column], classical: Sequence[ModelInfo]) -> Iterator[str]:
+    """What each learned model is worth beyond the best that needs no learning, by the metric that ranked them."""
+    for metric, column in zip(report.metrics, columns, strict=True):
+        if not metric.needs_reference or not classical or metric.protocol.average == "pooled":
+            continue
+        rival = classical[0].name
+        for model in report.models:
+            if model.kind != "model" or not {model.name, rival} <= column.values.keys():
+                continue
+            pairs = zip(column.values[model.name], column.values[rival], strict=True)
+            differences = [_minus(value, other) for value, other in pairs]
+            interval = bootstrap_t_interval(differences, level=LEVEL, resamples=RESAMPLES)
+            within = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
+            unit = f" {metric.unit}" if metric.unit else ""
+            yield (
+                f"{metric.name}, {model.name} minus {rival} (the best classical restorer on these images): "
+                f"{np.mean(differences):+.2f}{unit}{within}"
+            )
+        return
 
 
 def _left_out_note(metric: MetricInfo, left_out: Sequence[str], total: int) -> Iterator[str]:

@@ -142,3 +142,19 @@ def test_table_warns_where_the_answer_was_seen(report_of):
     metric = MetricInfo(address="psnr[rgb|per-image|u8|crop0|GT-MEAN]", name="PSNR")
     table = report_of({"input": [20.0], "net": [30.0]}, metrics=(metric,)).table()
     assert any("GT-MEAN" in note and "not a blind score" in note for note in table.footnotes)
+
+
+def test_table_says_what_a_model_is_worth_beyond_the_best_classical(report_of):
+    generator = np.random.default_rng(1)
+    best = generator.normal(28, 3, 12)
+    gains = generator.normal(1.5, 0.3, 12)
+    values = {"input": [20.0] * 12, "a": list(best - 2), "b": list(best), "net": list(best + gains)}
+    notes = report_of(values, kinds=CLASSICAL).table().footnotes
+    (note,) = [note for note in notes if "minus" in note]
+    assert note.startswith(f"PSNR, net minus b (the best classical restorer on these images): {gains.mean():+.2f} dB [")
+    interval = bootstrap_t_interval((best + gains) - best)
+    assert note.endswith(f"[{interval.low:.2f}, {interval.high:.2f}]")
+
+
+def test_table_compares_with_no_classical_row_where_there_is_none(report_of):
+    assert not any("minus" in note for note in report_of({"input": [20.0], "net": [22.0]}).table().footnotes)
