@@ -13,6 +13,7 @@ __all__ = ["METHODS", "load_method"]
 METHODS: dict[str, str] = {
     "classical": "restorekit.core.classical:METHOD",
     "supervised": "restorekit.training.supervised:METHOD",
+    "constyle": "restorekit.constyle:METHOD",
 }
 """Name of the method -> where its ``Method`` object is."""
 

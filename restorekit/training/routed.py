@@ -15,6 +15,7 @@ from restorekit.core.degradation.chain import parse_degradation
 from restorekit.core.networks.routed_unets import RoutedUNets
 from restorekit.core.restorer import StepResult
 from restorekit.errors import RecipeError
+from restorekit.training.pixel_loss import PixelLoss
 from restorekit.training.supervised import SupervisedTask
 
 __all__ = ["RoutedTask", "check_routes"]
@@ -25,14 +26,16 @@ class RoutedTask(SupervisedTask):
 
     Args:
         network: the router and its experts.
+        pixels, multiple_of: of ``SupervisedTask``.
         routes: expert of each alternative of the degradation; clean crops go to expert 0.
-        options: of ``SupervisedTask``.
     """
 
     network: RoutedUNets
 
-    def __init__(self, network: RoutedUNets, routes: Sequence[int], **options: Any) -> None:
-        super().__init__(network, **options)
+    def __init__(
+        self, network: RoutedUNets, pixels: PixelLoss | None = None, *, routes: Sequence[int], multiple_of: int = 1
+    ) -> None:
+        super().__init__(network, pixels, multiple_of=multiple_of)
         self._routes = torch.tensor([*routes, 0])  # the last is that of choice -1, clean
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
@@ -41,7 +44,7 @@ class RoutedTask(SupervisedTask):
         reading = self.network.read(batch["view"])
         restored = self.network.restore(batch["degraded"], reading, route)
         accuracy = (reading.logits.argmax(dim=1) == route).float().mean()
-        loss = self.loss_of(restored.float(), batch) + F.cross_entropy(reading.logits, route)
+        loss = self.pixels(restored.float(), batch["degraded"], batch["clean"]) + F.cross_entropy(reading.logits, route)
         return StepResult(loss, {"router_accuracy": accuracy.item()})
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
@@ -13,10 +12,9 @@ from restorekit.core.image.convention import Images
 from restorekit.core.restorer import Restorer, StepResult, TrainingTask
 from restorekit.core.weights import load_weights
 from restorekit.errors import ModelError
+from restorekit.training.pixel_loss import LossName, PixelLoss
 
-__all__ = ["LOSSES", "METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask", "restoration_loss"]
-
-LossName = Literal["charbonnier", "l1", "psnr"]
+__all__ = ["METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask"]
 
 
 class SupervisedConfig(BaseModel):
@@ -64,26 +62,14 @@ class SupervisedTask:
 
     Args:
         network: (batch, 3, height, width) to the same shape; sRGB in [0, 1].
-        loss: a key of ``LOSSES``.
-        eps: see ``restoration_loss``.
-        balance: see ``SupervisedConfig``.
+        pixels: what is made small.
         multiple_of: sizes of images must be multiples of it, in px.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        loss: LossName = "charbonnier",
-        eps: float = 1e-3,
-        balance: float | None = None,
-        multiple_of: int = 1,
-    ) -> None:
+    def __init__(self, network: nn.Module, pixels: PixelLoss | None = None, *, multiple_of: int = 1) -> None:
         self.network = network
+        self.pixels = pixels or PixelLoss()
         self.multiple_of = multiple_of
-        self.loss = loss
-        self.eps = eps
-        self.balance = balance
 
     def modules(self) -> Mapping[str, nn.Module]:
         """The one network."""
@@ -91,15 +77,8 @@ class SupervisedTask:
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
         """Restore the degraded crops; the loss is computed in float32 whatever the network's precision."""
-        return StepResult(self.loss_of(self.network(batch["degraded"]).float(), batch))
-
-    def loss_of(self, restored: Images, batch: Mapping[str, Tensor]) -> Float[Tensor, ""]:
-        """Mean over the crops, weighted by ``balance``."""
-        losses = restoration_loss(restored, batch["clean"], name=self.loss, eps=self.eps)
-        if self.balance is None:
-            return losses.mean()
-        weights = 1.0 / (self.balance + _rmse(batch["degraded"] - batch["clean"]))
-        return (losses * weights).sum() / weights.sum()
+        restored = self.network(batch["degraded"]).float()
+        return StepResult(self.pixels(restored, batch["degraded"], batch["clean"]))
 
     def after_step(self) -> None:
         """Nothing."""
@@ -108,45 +87,6 @@ class SupervisedTask:
         """What the network makes of it."""
         restored: Tensor = self.network(degraded)
         return restored
-
-
-def restoration_loss(restored: Images, clean: Images, *, name: str, eps: float) -> Float[Tensor, "batch"]:
-    """How far ``restored`` is from ``clean``; see ``LOSSES`` for the names.
-
-    Args:
-        restored, clean: (batch, 3, height, width), float32, nominally in [0, 1].
-        eps: of ``charbonnier`` and ``psnr``, in units of the range.
-
-    Returns:
-        One value per image; without unit for l1 and charbonnier, in dB for psnr (where it is negative).
-    """
-    return LOSSES[name](restored - clean, eps)
-
-
-def _charbonnier(difference: Tensor, eps: float) -> Tensor:
-    """Charbonnier et al. 1994: mean of sqrt(d^2 + eps^2). Differs from the paper: no."""
-    return (difference.square() + eps**2).sqrt().mean(dim=(1, 2, 3))
-
-
-def _l1(difference: Tensor, eps: float) -> Tensor:  # noqa: ARG001
-    return difference.abs().mean(dim=(1, 2, 3))
-
-
-def _rmse(difference: Tensor) -> Tensor:
-    return difference.square().mean(dim=(1, 2, 3)).sqrt()
-
-
-def _psnr(difference: Tensor, eps: float) -> Tensor:
-    """Minus the PSNR of each image, as NAFNet is trained (Chen et al. 2022, arXiv:2204.04676), averaged.
-
-    Differs from the authors' code: their 1e-8 beside the error is eps^2 here (60 dB at 1e-3), because crops that were
-    hardly degraded would otherwise rule the gradient.
-    """
-    return 10.0 * torch.log10(difference.square().mean(dim=(1, 2, 3)) + eps**2)
-
-
-LOSSES = {"charbonnier": _charbonnier, "l1": _l1, "psnr": _psnr}
-"""Name of the loss to its function of (restored - clean, eps)."""
 
 
 class SupervisedMethod:
@@ -180,17 +120,13 @@ class SupervisedMethod:
         network = built.build()
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
-        options: dict[str, Any] = {
-            "loss": checked.loss,
-            "eps": checked.eps,
-            "balance": checked.balance,
-            "multiple_of": built.multiple_of,
-        }
+        pixels = PixelLoss(checked.loss, eps=checked.eps, balance=checked.balance)
         if checked.routes is None:
-            return SupervisedTask(network, **options)
+            return SupervisedTask(network, pixels, multiple_of=built.multiple_of)
         from restorekit.training.routed import RoutedTask, check_routes
 
-        return RoutedTask(check_routes(checked.routes, network, recipe), checked.routes, **options)
+        routed = check_routes(checked.routes, network, recipe)
+        return RoutedTask(routed, pixels, routes=checked.routes, multiple_of=built.multiple_of)
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """What makes a weight file load by itself, as ``file:weights.safetensors``."""

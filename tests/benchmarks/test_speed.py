@@ -15,6 +15,7 @@ from results import Result
 from torch import nn
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")  # of spandrel, where it is installed
 @pytest.mark.parametrize("suite", list(speed.SUITES))
 def test_suite_writes_a_result_that_fits_the_schema(suite, tmp_path, capsys):
     speed.main([suite, "--smoke", "--output", str(tmp_path / "result.json")])

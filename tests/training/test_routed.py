@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from restorekit.core.networks import build_network
 from restorekit.errors import RecipeError
+from restorekit.training.pixel_loss import PixelLoss
 from restorekit.training.routed import RoutedTask, check_routes
 from restorekit.training.settings import TrainingSettings
 from restorekit.training.supervised import METHOD
@@ -29,7 +30,7 @@ def batch() -> dict[str, torch.Tensor]:
 def test_loss_is_that_of_the_right_experts_plus_cross_entropy(batch) -> None:
     torch.manual_seed(0)
     network = build_network("routed_unets", SMALL)
-    result = RoutedTask(network, [1, 0, 1], loss="l1").step(batch, generator=torch.Generator())
+    result = RoutedTask(network, PixelLoss("l1"), routes=[1, 0, 1]).step(batch, generator=torch.Generator())
     route = torch.tensor([1, 0, 0, 1])
     reading = network.read(batch["view"])
     restored = network.restore(batch["degraded"], reading, route)
@@ -41,7 +42,7 @@ def test_loss_is_that_of_the_right_experts_plus_cross_entropy(batch) -> None:
 
 def test_routing_is_learned(batch) -> None:
     torch.manual_seed(0)
-    task = RoutedTask(build_network("routed_unets", SMALL), [1, 0, 1])
+    task = RoutedTask(build_network("routed_unets", SMALL), routes=[1, 0, 1])
     batch["view"][[0, 3]] *= 0.1
     optimizer = torch.optim.Adam(task.network.parameters(), lr=1e-2)
     for _ in range(60):

@@ -7,8 +7,9 @@ from restorekit.core.networks.catalogue import build_network, configure
 from restorekit.core.networks.convert import read_description
 from restorekit.core.restorer import Method, Restorer, TrainingTask
 from restorekit.core.weights import save_weights
+from restorekit.training.pixel_loss import PixelLoss, restoration_loss
 from restorekit.training.run import TrainableMethod
-from restorekit.training.supervised import METHOD, SupervisedConfig, SupervisedTask, restoration_loss
+from restorekit.training.supervised import METHOD, SupervisedConfig, SupervisedTask
 from restorekit.training.task import RestoringTask, SizedTask
 
 TINY = {"width": 4, "encoder_blocks": [1], "middle_blocks": 1, "decoder_blocks": [1]}
@@ -43,7 +44,7 @@ def test_losses_have_finite_gradients_where_nothing_differs(name: str) -> None:
 
 
 def test_supervised_task_keeps_the_protocols(pair) -> None:
-    task = SupervisedTask(nn.Conv2d(3, 3, 1), loss="l1")
+    task = SupervisedTask(nn.Conv2d(3, 3, 1), PixelLoss("l1"))
     degraded, clean = pair
     loss = task.step({"degraded": degraded, "clean": clean}, generator=torch.Generator()).loss
     torch.testing.assert_close(loss, nn.functional.l1_loss(task.network(degraded), clean))
@@ -55,7 +56,7 @@ def test_supervised_task_keeps_the_protocols(pair) -> None:
 def test_balance_counts_each_crop_by_its_own_degradation(pair) -> None:
     degraded, clean = pair
     degraded = clean + (degraded - clean) * torch.tensor([0.0, 1.0, 4.0])[:, None, None, None]
-    task = SupervisedTask(nn.Conv2d(3, 3, 1), loss="l1", balance=0.05)
+    task = SupervisedTask(nn.Conv2d(3, 3, 1), PixelLoss("l1", balance=0.05))
     loss = task.step({"degraded": degraded, "clean": clean}, generator=torch.Generator()).loss
     weights = [1 / (0.05 + float(nn.functional.mse_loss(a, b)) ** 0.5) for a, b in zip(degraded, clean, strict=True)]
     losses = [

@@ -1,0 +1,84 @@
+"""What ships of ConStyle: the encoder and the U-Net that listens to it; no momentum encoder, no queue.
+
+With maps and code both off there is nothing to listen to, so there is no encoder: the plain U-Net of the same layout,
+for fair comparisons.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from restorekit.constyle.config import AnyUNetConfig, UNetConfig
+from restorekit.constyle.encoder import Code, ConStyleEncoder, Parity, Style
+from restorekit.core.networks.base import NetworkConfig, PlainImages
+
+__all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig"]
+
+CELL_PX = 16
+"""The encoder's last features are one for each 16 x 16 px; their mean is what the code is made of."""
+
+
+class ConStyleNetworkConfig(NetworkConfig):
+    """Encoder and U-Net of any size; the defaults are the paper's ConStyle-NAFNet (12,739,872 parameters)."""
+
+    summary: ClassVar[str] = "ConStyle (Fan et al. 2024): an encoder tells a U-Net how the image is degraded."
+
+    unet: AnyUNetConfig = Field(default=UNetConfig())
+    """The network that restores, and what it hears: ``use_maps``, ``use_code``."""
+    parity: Parity = "fixed"
+    """official: the encoder of the authors' release, BatchNorm heads included."""
+
+    def build(self) -> "ConStyleNetwork":
+        """The network with fresh weights."""
+        return ConStyleNetwork(self)
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is an encoder at all."""
+        return self.unet.use_maps or self.unet.use_code
+
+    @property
+    def planes(self) -> tuple[int, int]:
+        """RGB."""
+        return 3, 3
+
+    @property
+    def multiple_of(self) -> int:
+        """That of the U-Net, and whole cells of the encoder, so that its code can be summed up tile by tile."""
+        return max(self.unet.multiple_of, CELL_PX if self.listens else 1)
+
+    @property
+    def receptive_field_px(self) -> int | None:
+        """That of the U-Net with its maps, the code taken as given."""
+        return self.unet.receptive_field_px
+
+
+class ConStyleNetwork(nn.Module):
+    """Encoder, then U-Net.
+
+    Args:
+        config: both of them.
+    """
+
+    def __init__(self, config: ConStyleNetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ConStyleEncoder(config.parity, config.unet.encoder_width) if config.listens else None
+        self.unet = config.unet.build()
+
+    def forward(self, images: PlainImages) -> PlainImages:
+        """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
+        return self.restore(images, self.encoder(images) if self.encoder is not None else None)
+
+    def restore(self, images: PlainImages, style: Style | None) -> PlainImages:
+        """Restore images given what the encoder said of them; None where there is no encoder."""
+        code, maps = (style.code, style.maps) if style is not None else (None, None)
+        restored: PlainImages = self.unet(images, code, maps)
+        return restored
+
+    def restore_tile(self, images: PlainImages, code: Code | None) -> PlainImages:
+        """Restore tiles, given the code of the whole image they come from; maps are local and found here."""
+        maps = self.encoder.feature_maps(images) if self.encoder is not None and self.config.unet.use_maps else None
+        restored: PlainImages = self.unet(images, code, maps)
+        return restored

@@ -1,0 +1,50 @@
+"""ConStyle as a restorer: the code of the whole photo is found once, tile by tile, and shared by all tiles."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.constyle.encoder import LAST_RADIUS_PX, Code
+from restorekit.constyle.fold import merge_ups
+from restorekit.constyle.network import CELL_PX
+from restorekit.core.image.canvas import round_up
+from restorekit.core.networks.base import PlainImages
+from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
+from restorekit.core.restorer import WholeView, Window
+
+__all__ = ["ConStyleRestorer"]
+
+
+class ConStyleRestorer(SurveyedNetworkRestorer):
+    """A ``GlobalRestorer`` for ``ConStyleNetwork``; arguments as in ``SurveyedNetworkRestorer``."""
+
+    def load(self) -> nn.Module:
+        """The network on the CPU in float32; up-convolutions are merged where that is cheaper."""
+        return merge_ups(super().load())
+
+    def look(self, network: Any, view: WholeView) -> Code | None:
+        """The code of the whole photo, exact for any size; None where the U-Net does not ask for it."""
+        if not network.config.unet.use_code:
+            return None
+        sums, cells = [], 0
+        for tile, window, core in view.tiles(halo=round_up(LAST_RADIUS_PX, CELL_PX)):
+            images = tile.to(self.device, torch.float32)
+            inner = _of_core(network.encoder.last_map(network.encoder.feature_maps(images)), window, core)
+            sums.append(inner.double().sum(dim=(2, 3)))
+            cells += inner.shape[2] * inner.shape[3]
+        pooled = torch.stack(sums).sum(dim=0) / cells
+        code: Code = network.encoder.codes(pooled.float())[1]
+        return code
+
+    def restore_given(self, network: Any, images: PlainImages, code: Code | None) -> PlainImages:
+        """Maps are local and found here; the code is given."""
+        restored: PlainImages = network.restore_tile(images, code)
+        return restored
+
+
+def _of_core(features: Tensor, window: Window, core: Window) -> Tensor:
+    """The cells of ``features``, which are those of ``window``, that lie in ``core``."""
+    top, left = (core.top - window.top) // CELL_PX, (core.left - window.left) // CELL_PX
+    height, width = (round_up(side, CELL_PX) // CELL_PX for side in (core.height, core.width))
+    return features[:, :, top : top + height, left : left + width]
