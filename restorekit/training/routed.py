@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.core.degradation.chain import parse_degradation
-from restorekit.core.networks.routed_unets import RoutedUNets
+from restorekit.core.networks.routed_unets import Reading, RoutedUNets
 from restorekit.core.restorer import StepResult
 from restorekit.errors import RecipeError
 from restorekit.training.pixel_loss import PixelLoss
@@ -28,23 +28,38 @@ class RoutedTask(SupervisedTask):
         network: the router and its experts.
         pixels, multiple_of: of ``SupervisedTask``.
         routes: expert of each alternative of the degradation; clean crops go to expert 0.
+        router_alone: the experts are frozen, and only crops whose restoration depends on the router are restored.
     """
 
     network: RoutedUNets
 
     def __init__(
-        self, network: RoutedUNets, pixels: PixelLoss | None = None, *, routes: Sequence[int], multiple_of: int = 1
+        self,
+        network: RoutedUNets,
+        pixels: PixelLoss | None = None,
+        *,
+        routes: Sequence[int],
+        router_alone: bool = False,
+        multiple_of: int = 1,
     ) -> None:
         super().__init__(network, pixels, multiple_of=multiple_of)
+        self._router_alone = router_alone
+        if router_alone:
+            network.experts.requires_grad_(False)
         self._routes = torch.tensor([*routes, 0])  # the last is that of choice -1, clean
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
         """The loss of the right experts plus the router's cross-entropy, in nats; its accuracy is logged."""
         route = self._routes.to(batch["choice"].device)[batch["choice"]]
         reading = self.network.read(batch["view"])
-        restored = self.network.restore(batch["degraded"], reading, route)
         accuracy = (reading.logits.argmax(dim=1) == route).float().mean()
-        loss = self.pixels(restored.float(), batch["degraded"], batch["clean"]) + F.cross_entropy(reading.logits, route)
+        loss = F.cross_entropy(reading.logits, route)
+        taught = (route > 0 if self._router_alone else torch.ones_like(route, dtype=torch.bool)).nonzero().flatten()
+        if len(taught):
+            degraded, clean = batch["degraded"][taught], batch["clean"][taught]
+            chosen = Reading(*(read[taught] for read in reading))
+            restored = self.network.restore(degraded, chosen, route[taught])
+            loss = loss + self.pixels(restored.float(), degraded, clean)
         return StepResult(loss, {"router_accuracy": accuracy.item()})
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -43,6 +43,16 @@ class SupervisedConfig(BaseModel):
         description="for networks of several experts: the number of the expert for each alternative of the "
         "degradation, in their order; clean crops go to expert 0",
     )
+    learn: Literal["all", "router"] = Field(
+        default="all",
+        description="router: the experts stay as they are, which is fast and shows the router far more photos",
+    )
+
+    @model_validator(mode="after")
+    def _router_has_routes(self) -> "SupervisedConfig":
+        if self.learn == "router" and self.routes is None:
+            raise ValueError("learn: expected all, since there are no routes and so no router, got router")
+        return self
 
     @model_validator(mode="after")
     def _network_can_be_built(self) -> "SupervisedConfig":
@@ -126,7 +136,13 @@ class SupervisedMethod:
         from restorekit.training.routed import RoutedTask, check_routes
 
         routed = check_routes(checked.routes, network, recipe)
-        return RoutedTask(routed, pixels, routes=checked.routes, multiple_of=built.multiple_of)
+        return RoutedTask(
+            routed,
+            pixels,
+            routes=checked.routes,
+            router_alone=checked.learn == "router",
+            multiple_of=built.multiple_of,
+        )
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """What makes a weight file load by itself, as ``file:weights.safetensors``."""

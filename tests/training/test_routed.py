@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from restorekit.core.networks import build_network
+from restorekit.core.networks.routed_unets import apply_curves
 from restorekit.errors import RecipeError
 from restorekit.training.pixel_loss import PixelLoss
 from restorekit.training.routed import RoutedTask, check_routes
@@ -51,6 +52,39 @@ def test_routing_is_learned(batch) -> None:
         result.loss.backward()
         optimizer.step()
     assert result.logs["router_accuracy"] == 1.0
+
+
+def test_router_alone_learns_curves_and_logits_while_experts_stay(batch) -> None:
+    torch.manual_seed(0)
+    network = build_network("routed_unets", SMALL)
+    torch.nn.init.normal_(network.experts[1].head.weight, std=0.1)
+    result = RoutedTask(network, PixelLoss("l1"), routes=[1, 0, 1], router_alone=True).step(
+        batch, generator=torch.Generator()
+    )
+    route = torch.tensor([1, 0, 0, 1])
+    reading = network.read(batch["view"])
+    tone = apply_curves(batch["degraded"][[0, 3]], reading.curves[[0, 3], 1])
+    expected = F.l1_loss(network.experts[1](tone), batch["clean"][[0, 3]])
+    expected = expected + F.nll_loss(torch.log_softmax(reading.logits, 1), route)
+    torch.testing.assert_close(result.loss, expected)
+    result.loss.backward()
+    assert all(parameter.grad is None for parameter in network.experts.parameters())
+    assert network.router.curves.weight.grad.abs().max() > 0
+    assert network.router.logits.weight.grad.abs().max() > 0
+
+
+def test_router_alone_needs_no_crop_of_its_own(batch) -> None:
+    batch["choice"][:] = -1
+    network = build_network("routed_unets", SMALL)
+    result = RoutedTask(network, routes=[1, 0, 1], router_alone=True).step(batch, generator=torch.Generator())
+    torch.testing.assert_close(
+        result.loss, F.cross_entropy(network.read(batch["view"]).logits, torch.zeros(4, dtype=torch.int64))
+    )
+
+
+def test_learning_a_router_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="learn: expected all, since there are no routes"):
+        METHOD.config.model_validate({"network": "dense_unet", "learn": "router"})
 
 
 def recipe(degradation: str = "blur|noise|jpeg", **settings):
