@@ -52,7 +52,7 @@ class RoutedTask(SupervisedTask):
         """The loss of the right experts plus the router's cross-entropy, in nats; its accuracy is logged."""
         route = self._routes.to(batch["choice"].device)[batch["choice"]]
         reading = self.network.read(batch["view"])
-        accuracy = (reading.logits.argmax(dim=1) == route).float().mean()
+        accuracy = (self.network.route_of(reading) == route).float().mean()
         loss = F.cross_entropy(reading.logits, route)
         taught = (route > 0 if self._router_alone else torch.ones_like(route, dtype=torch.bool)).nonzero().flatten()
         if len(taught):

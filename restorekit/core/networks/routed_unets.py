@@ -54,6 +54,9 @@ class RoutedUNetsConfig(NetworkConfig):
     """Side of the square thumbnail that the router sees, in px."""
     router_width: Width = 24
     """Channels of the router's first layer."""
+    lead: Annotated[float, Field(ge=0, le=20)] = 0.0
+    """How far, in nats, another expert's logit must lead the first one's for the photo to be its. To brighten a photo
+    that is dark by nature costs more than to leave a dark one."""
 
     @model_validator(mode="after")
     def _experts_see_colour(self) -> "RoutedUNetsConfig":
@@ -111,12 +114,12 @@ class RoutedUNets(nn.Module):
         Args:
             images: (batch, 3, height, width), sizes multiples of ``config.multiple_of``.
             reading: of the photos that they are or come from.
-            route: the expert of each image; None: the one with the largest logit. Where tensors carry no values
-                (PyTorch's meta device) it is the first expert.
+            route: the expert of each image; None: see ``route_of``. Where tensors carry no values (PyTorch's meta
+                device) it is the first expert.
         """
         if images.is_meta:
             return self._restore_by(0, images, reading)
-        route = reading.logits.argmax(dim=1) if route is None else route
+        route = self.route_of(reading) if route is None else route
         if len(images) == 1:
             return self._restore_by(int(route), images, reading)
         restored = torch.empty_like(images)
@@ -125,6 +128,12 @@ class RoutedUNets(nn.Module):
             part = self._restore_by(expert, images[chosen], Reading(*(read[chosen] for read in reading)))
             restored = restored.index_copy(0, chosen, part.to(restored.dtype))
         return restored
+
+    def route_of(self, reading: Reading) -> Route:
+        """The expert with the largest logit, if it leads the first expert by ``config.lead``; else the first."""
+        handicap = torch.full_like(reading.logits, self.config.lead)
+        handicap[:, 0] = 0.0
+        return (reading.logits - handicap).argmax(dim=1)
 
     def _restore_by(self, expert: int, images: PlainImages, reading: Reading) -> PlainImages:
         if expert:

@@ -55,6 +55,13 @@ def test_without_a_route_the_largest_logit_decides() -> None:
         assert torch.equal(network.restore(images, reading), network.restore(images, reading, route))
 
 
+@pytest.mark.parametrize(("lead", "expected"), [(0.0, [0, 1, 1]), (1.0, [0, 0, 1]), (5.0, [0, 0, 0])])
+def test_another_expert_must_lead_the_first(lead: float, expected: list[int]) -> None:
+    network = configure("routed_unets", SMALL | {"lead": lead}).build()
+    logits = torch.tensor([[1.0, 0.0], [0.0, 0.9], [0.0, 4.0]])
+    assert network.route_of(Reading(logits, torch.zeros(3, 2, 3, 3))).tolist() == expected
+
+
 def test_experts_that_are_not_chosen_get_no_gradient() -> None:
     network = awake(configure("routed_unets", SMALL)).train()
     images = torch.rand(2, 3, 16, 16)
