@@ -1,0 +1,1 @@
+"""Frozen pretrained networks that methods build on, one file per source."""

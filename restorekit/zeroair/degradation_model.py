@@ -1,0 +1,143 @@
+"""The degradation network φ, from clean to degraded, learned anew for every image.
+
+- Four kinds (``build_degradation_model``): the authors' network of four convolutions, the same as a residual that
+  starts as the identity, an affine map of colours, and the factor and map of GDP.
+- Input and output are images in [0, 1] nominally; nothing is clamped, so that gradients live outside the range too.
+- Every kind keeps height and width and sees at most 7 px around a pixel: tone, colour, haze and noise, never blur.
+"""
+
+import itertools
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from restorekit.core.image.convention import Images
+from restorekit.zeroair.config import DegradationKind
+
+__all__ = [
+    "ColourAffine",
+    "Companions",
+    "FactorAndMap",
+    "FourConvolutions",
+    "OneImage",
+    "Residual",
+    "build_degradation_model",
+    "initialise",
+]
+
+OneImage = Float[Tensor, "1 3 height width"]
+"""An image of a run: sRGB in [0, 1]. φ belongs to one, whatever else is in the batch."""
+
+Companions = Float[Tensor, "companions 3 height width"]
+"""What φ is learned on: the estimate of that image first, then other clean images; or what φ makes of them."""
+
+
+class FourConvolutions(nn.Module):
+    """The authors' φ: 3x3 to 64, 128, 256 channels with leaky ReLU between, then 1x1 to 3; 371 587 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 64, 128, 256)
+        layers: list[nn.Module] = []
+        for inside, outside in itertools.pairwise(widths):
+            layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(0.01)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 1))
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The 1x1 convolution at the end."""
+        layer = self.layers[-1]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
+    def forward(self, clean: Images) -> Images:
+        """(batch, 3, height, width) to the same shape."""
+        degraded: Images = self.layers(clean)
+        return degraded
+
+
+class Residual(nn.Module):
+    """φ(x) = x + f(x), with f the authors' network and its last layer zero at first: it starts as the identity.
+
+    Differs from the paper: theirs starts as a random map of colours, whose guidance the warm-up has to outlast.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.change = FourConvolutions()
+
+    def forward(self, clean: Images) -> Images:
+        """(batch, 3, height, width) to the same shape."""
+        change: Images = self.change(clean)
+        return clean + change
+
+
+class ColourAffine(nn.Module):
+    """φ(x) = A x + b at every pixel alike; 12 numbers, at first the identity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.empty(3, 3))
+        self.offset = nn.Parameter(torch.empty(3))
+
+    def forward(self, clean: Images) -> Images:
+        """(batch, 3, height, width) to the same shape."""
+        return torch.einsum("oc,bchw->bohw", self.matrix, clean) + self.offset[:, None, None]
+
+
+class FactorAndMap(nn.Module):
+    """φ(x) = f x + M, one factor f and one offset per value; at first the identity.
+
+    Fei et al. 2023, "Generative Diffusion Prior for Unified Image Restoration and Enhancement" (arXiv:2304.01247),
+    eq. 5. Differs from the paper: here Adam learns f and M, theirs takes plain gradient steps.
+
+    Args:
+        height, width: of the one image it belongs to, in px.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.empty(1))
+        self.map = nn.Parameter(torch.empty(3, height, width))
+
+    def forward(self, clean: Images) -> Images:
+        """(batch, 3, height, width) to the same shape."""
+        return self.factor * clean + self.map
+
+
+def build_degradation_model(kind: DegradationKind, *, like: OneImage) -> nn.Module:
+    """φ of one kind for an image like this, without values yet: ``initialise`` gives them. Draws no random number."""
+    with torch.device("meta"):
+        if kind == "map":
+            model: nn.Module = FactorAndMap(*like.shape[-2:])
+        else:
+            model = {"residual": Residual, "cnn": FourConvolutions, "affine": ColourAffine}[kind]()
+    return model.to(like.dtype).to_empty(device=like.device)
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
+    """Fresh values in place: Kaiming-normal convolutions with zero biases, and identities for the other kinds.
+
+    Random numbers come from ``generator`` in the order of the layers, on the generator's device.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            _kaiming(module.weight, generator)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, ColourAffine):
+            module.matrix.copy_(torch.eye(3))
+            module.offset.zero_()
+        elif isinstance(module, FactorAndMap):
+            module.factor.fill_(1.0)
+            module.map.zero_()
+    for module in network.modules():
+        if isinstance(module, Residual):
+            module.change.last.weight.zero_()
+
+
+def _kaiming(weight: Tensor, generator: torch.Generator) -> None:
+    fresh = torch.empty(weight.shape, dtype=weight.dtype, device=generator.device)
+    weight.copy_(nn.init.kaiming_normal_(fresh, generator=generator))
