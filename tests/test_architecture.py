@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "core.atomic"),  # use nothing of ours at all, not even each other
     ("core.randomness", "core.weights", "core.placement", "core.options"),
     ("core.image.convention",),
-    ("core.restorer",),  # protocols and InputSpec: no more than a vocabulary, so it lies under those who speak it
+    ("core.restorer", "core.prior"),  # protocols and InputSpec: a vocabulary, so it lies under those who speak it
     ("core.image",),  # the tiler reads InputSpec and Window
     ("core.degradation", "core.metric", "core.classical", "core.networks"),
     ("priors", "training"),
@@ -50,6 +50,13 @@ BENCHMARK_EXCEPTIONS = {
         "restorekit.suite",
     ),
     "peers.py": ("restorekit.core.networks",),
+    "prior_denoising.py": (
+        "restorekit.core.image",
+        "restorekit.core.randomness",
+        "restorekit.priors",
+        "restorekit.statistics",
+        "restorekit.zeroair.sampler",
+    ),
     "results.py": ("restorekit.report.record",),
     "speed_folder.py": ("restorekit.batch", "restorekit.core.image.pairs", "restorekit.core.networks"),
     "speed_tiling.py": ("restorekit.core.image.convention", "restorekit.core.image.tiling", "restorekit.core.restorer"),

@@ -7,6 +7,7 @@ import typer
 from restorekit import __version__
 from restorekit.cli import bench, compare, degrade, doctor, models, restore, score, train
 from restorekit.cli.console import report_errors
+from restorekit.cli.method import add_methods
 
 __all__ = ["app", "run"]
 
@@ -28,6 +29,7 @@ for command in (
 ):
     app.command()(report_errors(command))
 app.add_typer(models.app, name="models")
+add_methods(app)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -1,12 +1,13 @@
 """``restorekit models``: what can be named, what is known of it, and checkpoints and runs made nameable."""
 
+import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.console import print_json, report_errors, stdout
+from restorekit.cli.console import note, print_json, report_errors, stdout
 
 __all__ = ["app"]
 
@@ -46,18 +47,59 @@ def show(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Official checkpoint of NAFNet or Restormer: .pth, .pt, .ckpt.")],
+    source: Annotated[
+        Path, typer.Argument(help="Official checkpoint of NAFNet, Restormer or ConStyle: .pth, .pt, .ckpt.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
     *,
     licence: Annotated[str, typer.Option(help="Licence of these weights, as their owner states it.")],
     json: options.Json = False,
 ) -> None:
     """Convert an official checkpoint; restore with it as --model file:OUTPUT."""
+    record = _convert_for_a_method(source, output, licence) or _convert_network(source, output, licence)
+    if json:
+        print_json(record)
+        return
+    typer.echo(f"{output}: {record['network']}, {record['parameters']:,} parameters, licence {licence}")
+    typer.echo(f"  restorekit restore PHOTOS -o OUT --model file:{output}")
+
+
+def _convert_for_a_method(source: Path, output: Path, licence: str) -> dict[str, Any] | None:
+    """By the method whose ``METHOD.convert``, a ``module:function``, knows the checkpoint; None if none does."""
+    from restorekit.core.networks.convert import read_checkpoint
+    from restorekit.core.weights import save_weights
+    from restorekit.methods import METHODS, load_method
+
+    tensors = read_checkpoint(source)
+    for method in METHODS:
+        module, _, function = getattr(load_method(method), "convert", "").partition(":")
+        converted = getattr(importlib.import_module(module), function)(tensors, str(source)) if module else None
+        if converted is None:
+            continue
+        config = converted.config
+        description = {"method": method, "method_config": config.model_dump_json(), "source": source.name}
+        written = save_weights(output, converted.tensors, description | {"licence": licence})
+        for remark in converted.notes:
+            note(f"note: {source}: {remark}")
+        return {
+            "file": str(output),
+            "network": method,
+            "parameters": sum(part.numel() for part in converted.tensors.values() if part.is_floating_point()),
+            "config": config.model_dump(mode="json"),
+            "sha256": written.sha256,
+            "licence": licence,
+            "notes": list(converted.notes),
+        }
+    return None
+
+
+def _convert_network(source: Path, output: Path, licence: str) -> dict[str, Any]:
+    """As one of the core's networks."""
     from restorekit.core.networks import convert_checkpoint, count_parameters, read_description
 
     written = convert_checkpoint(source, output, licence=licence)
     network, config = read_description(output)
-    record = {
+    return {
         "file": str(output),
         "network": network,
         "parameters": count_parameters(config),
@@ -65,11 +107,6 @@ def convert(
         "sha256": written.sha256,
         "licence": licence,
     }
-    if json:
-        print_json(record)
-        return
-    typer.echo(f"{output}: {network}, {record['parameters']:,} parameters, licence {licence}")
-    typer.echo(f"  restorekit restore PHOTOS -o OUT --model file:{output}")
 
 
 def publish(

@@ -1,19 +1,19 @@
-"""ConStyle as a ``Method``: how a checked recipe becomes a restorer or a training task."""
+"""ConStyle as a ``Method``: how a checked recipe becomes a restorer or a training task.
 
+Importing this loads no torch, so that the command line can list what the method brings without waiting for it.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import BaseModel
-from torch import nn
 
-from restorekit.constyle.network import ConStyleNetwork
-from restorekit.constyle.restorer import ConStyleRestorer
-from restorekit.constyle.settings import ConStyleConfig
-from restorekit.constyle.task import ConStyleTask
-from restorekit.core.networks.loading import put_weights
-from restorekit.core.restorer import Restorer, TrainingTask
-from restorekit.core.weights import load_weights
 from restorekit.errors import ModelError
+
+if TYPE_CHECKING:
+    from restorekit.constyle.network import ConStyleNetwork
+    from restorekit.core.restorer import Restorer, TrainingTask
 
 __all__ = ["METHOD", "ConStyleMethod"]
 
@@ -23,19 +23,39 @@ class ConStyleMethod:
 
     name = "constyle"
     summary = "A contrastive encoder tells a U-Net how the image is degraded."
-    config: type[BaseModel] = ConStyleConfig
+    commands: ClassVar[Mapping[str, str]] = {"embed": "restorekit.constyle.commands:embed"}
+    """Its own commands besides those that every method has."""
+    convert = "restorekit.constyle.convert:convert"
+    """What ``restorekit models convert`` asks whether a checkpoint is of this method."""
 
-    def restorer(self, config: BaseModel) -> Restorer:
+    @property
+    def config(self) -> type[BaseModel]:
+        """``ConStyleConfig``."""
+        from restorekit.constyle.settings import ConStyleConfig
+
+        return ConStyleConfig
+
+    def restorer(self, config: BaseModel) -> "Restorer":
         """The network of a checked ``ConStyleConfig``; its weights load on first use."""
+        from restorekit.constyle.restorer import ConStyleRestorer
+        from restorekit.constyle.settings import ConStyleConfig
+
         checked = ConStyleConfig.model_validate(config.model_dump())
         return ConStyleRestorer(self.name, checked.network, Path(checked.weights) if checked.weights else None)
 
-    def task(self, config: BaseModel, recipe: object) -> TrainingTask:  # noqa: ARG002
+    def task(self, config: BaseModel, recipe: object) -> "TrainingTask":  # noqa: ARG002
         """A task with fresh weights from torch's global generator, or those of the config's files.
 
         Raises:
             ModelError: a weight file that is absent, damaged, or of another network.
         """
+        import torch
+
+        from restorekit.constyle.settings import ConStyleConfig
+        from restorekit.constyle.task import ConStyleTask
+        from restorekit.core.networks.loading import put_weights
+        from restorekit.core.weights import load_weights
+
         checked = ConStyleConfig.model_validate(config.model_dump())
         network = checked.network.build()
         if checked.weights:
@@ -49,15 +69,20 @@ class ConStyleMethod:
         return {}
 
 
-def _put_encoder(network: ConStyleNetwork, path: Path) -> None:
+def _put_encoder(network: "ConStyleNetwork", path: Path) -> None:
     """The encoder of an earlier run into a new network."""
+    import torch
+
+    from restorekit.core.networks.loading import put_weights
+    from restorekit.core.weights import load_weights
+
     tensors = load_weights(path, dtype=torch.float32)
     prefix = "encoder."
     found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if not found:
         raise ModelError(f"{path}: expected weights of a ConStyle run, got ones without an encoder")
     encoder = network.encoder
-    assert isinstance(encoder, nn.Module)
+    assert encoder is not None
     put_weights(encoder, found, str(path))
 
 

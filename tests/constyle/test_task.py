@@ -70,7 +70,7 @@ def test_loss_is_the_sum_of_what_is_logged(batches) -> None:
     for result in results:
         logged = {name: value for name, value in result.logs.items() if name.startswith("loss_")}
         assert set(logged) == {"loss_pixels", "loss_info_nce", "loss_content", "loss_style"}
-        assert float(result.loss) == pytest.approx(sum(logged.values()), rel=1e-5)
+        assert float(result.loss.detach()) == pytest.approx(sum(logged.values()), rel=1e-5)
 
 
 @pytest.mark.parametrize("switch", ["info_nce", "content", "style"])
@@ -114,7 +114,7 @@ def test_resumed_task_continues_bit_for_bit(batches) -> None:
     moments = torch.optim.AdamW(second.network.parameters(), lr=1e-2, weight_decay=0.1)
     moments.load_state_dict(optimizer.state_dict())
     rest, _ = advance(second, batches[3:], moments)
-    assert [float(result.loss) for result in rest] == [float(result.loss) for result in whole[3:]]
+    assert [float(result.loss.detach()) for result in rest] == [float(result.loss.detach()) for result in whole[3:]]
 
 
 def test_frozen_stays_frozen_when_resumed(batches) -> None:
@@ -142,7 +142,7 @@ def test_codes_are_watched_when_validated(batches) -> None:
     logs = advance(task, batches[:1])[0][0].logs
     codes = torch.cat([task_of().network.eval().encoder.code_of(x) for x in batches[0]["degraded"].split(1)])
     spread = codes.double().var(dim=0, correction=0).mean().sqrt()
-    assert logs["code_spread"] == pytest.approx(float(spread), rel=1e-4)
+    assert logs["code_spread"] == pytest.approx(float(spread.detach()), rel=1e-4)
 
 
 def test_second_stage_starts_from_the_encoder_of_the_first(batches, tmp_path) -> None:

@@ -124,8 +124,8 @@ class MaximNet(nn.Module):
 
 
 def pyramid(images: PlainImages, levels: int) -> list[Tensor]:
-    """The images, then every second pixel of them, then every fourth, and so on."""
-    return [images[..., :: 2**level, :: 2**level] for level in range(levels)]
+    """The images, then every second pixel of them, then every fourth, and so on: those just past each cell's centre."""
+    return [images[..., 2**level // 2 :: 2**level, 2**level // 2 :: 2**level] for level in range(levels)]
 
 
 def maxim_multiple(windows: MaximWindows) -> int:
