@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,8 +13,10 @@ from restorekit.core.restorer import Restorer, StepResult, TrainingTask
 from restorekit.core.weights import load_weights
 from restorekit.errors import ModelError
 from restorekit.training.pixel_loss import LossName, PixelLoss
+from restorekit.training.unsupervised import LOSSES as UNSUPERVISED
+from restorekit.training.unsupervised import UnsupervisedLoss, UnsupervisedName, stages_of
 
-__all__ = ["METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask"]
+__all__ = ["METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask", "UnsupervisedTask"]
 
 
 class SupervisedConfig(BaseModel):
@@ -27,7 +29,10 @@ class SupervisedConfig(BaseModel):
     weights: str | None = Field(
         default=None, description="a weights.safetensors of an earlier run; None: fresh weights"
     )
-    loss: LossName = Field(default="charbonnier", description="charbonnier, l1 or psnr")
+    loss: Literal[UnsupervisedName, LossName] = Field(
+        default="charbonnier",
+        description="charbonnier, l1 or psnr; zero_dce, sci or ruas for low light without clean photos",
+    )
     eps: float = Field(
         default=1e-3, gt=0, le=1, description="differences well below it count little; in units of the range [0, 1]"
     )
@@ -52,6 +57,12 @@ class SupervisedConfig(BaseModel):
     def _router_has_routes(self) -> "SupervisedConfig":
         if self.learn == "router" and self.routes is None:
             raise ValueError("learn: expected all, since there are no routes and so no router, got router")
+        return self
+
+    @model_validator(mode="after")
+    def _loss_has_its_photos(self) -> "SupervisedConfig":
+        if self.loss in UNSUPERVISED and (self.routes is not None or self.balance is not None):
+            raise ValueError(f"loss: expected one that knows clean photos beside routes or balance, got {self.loss}")
         return self
 
     @model_validator(mode="after")
@@ -99,6 +110,23 @@ class SupervisedTask:
         return restored
 
 
+class UnsupervisedTask(SupervisedTask):
+    """A ``SupervisedTask`` that never looks at the clean crops.
+
+    Args:
+        network, multiple_of: of ``SupervisedTask``.
+        loss: what is made small, in every stage of the network.
+    """
+
+    def __init__(self, network: nn.Module, loss: UnsupervisedLoss, *, multiple_of: int = 1) -> None:
+        super().__init__(network, multiple_of=multiple_of)
+        self.loss = loss
+
+    def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
+        """Restore the degraded crops and judge what became of them."""
+        return StepResult(self.loss(stages_of(self.network, batch["degraded"])))
+
+
 class SupervisedMethod:
     """The base networks as a ``Method``."""
 
@@ -130,7 +158,9 @@ class SupervisedMethod:
         network = built.build()
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
-        pixels = PixelLoss(checked.loss, eps=checked.eps, balance=checked.balance)
+        if checked.loss in UNSUPERVISED:
+            return UnsupervisedTask(network, UnsupervisedLoss(checked.loss), multiple_of=built.multiple_of)
+        pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
         if checked.routes is None:
             return SupervisedTask(network, pixels, multiple_of=built.multiple_of)
         from restorekit.training.routed import RoutedTask, check_routes

@@ -7,9 +7,13 @@ from torch import nn
 
 from restorekit.core.networks.base import NetworkConfig
 from restorekit.core.networks.dense_unet import DenseUNetConfig
+from restorekit.core.networks.maxim import MaximConfig
 from restorekit.core.networks.nafnet import NAFNetConfig
 from restorekit.core.networks.restormer import RestormerConfig
 from restorekit.core.networks.routed_unets import RoutedUNetsConfig
+from restorekit.core.networks.sci import SCIConfig
+from restorekit.core.networks.snr_aware import SNRAwareConfig
+from restorekit.core.networks.zero_dce import ZeroDCEConfig
 from restorekit.core.options import check_options
 from restorekit.errors import ModelError, did_you_mean
 
@@ -20,6 +24,10 @@ NETWORKS: dict[str, type[NetworkConfig]] = {
     "restormer": RestormerConfig,
     "dense_unet": DenseUNetConfig,
     "routed_unets": RoutedUNetsConfig,
+    "maxim": MaximConfig,
+    "snr_aware": SNRAwareConfig,
+    "zero_dce": ZeroDCEConfig,
+    "sci": SCIConfig,
 }
 """Name of the network -> its configuration, whose ``build()`` makes it."""
 
@@ -34,6 +42,10 @@ PUBLISHED: dict[str, tuple[str, dict[str, object]]] = {
     "restormer-gaussian-colour": ("restormer", {"norm": "bias_free"}),
     "restormer-gaussian-gray": ("restormer", {"norm": "bias_free", "in_channels": 1, "out_channels": 1}),
     "restormer-defocus-dual-pixel": ("restormer", {"in_channels": 6, "dual_pixel": True}),
+    "maxim-1s": ("maxim", {}),
+    "snr-aware": ("snr_aware", {}),
+    "zero-dce": ("zero_dce", {}),
+    "sci": ("sci", {"stages": 1}),
 }
 """Name of a configuration that a paper reports results for -> (network, options)."""
 

@@ -13,6 +13,10 @@ TINY = {
     "restormer": {"width": 4, "blocks": [1, 1], "heads": [1, 2], "refinement_blocks": 1},
     "dense_unet": {"widths": [4, 6], "blocks": [1, 1]},
     "routed_unets": {"experts": [{"widths": [4], "blocks": [1]}, {"widths": [6], "blocks": [0]}], "router_width": 4},
+    "maxim": {"width": 4, "windows": [4, 2, 2], "groups": 1, "middle_blocks": 1},
+    "snr_aware": {"width": 4, "blocks": [0, 1, 0], "layers": 1, "heads": 2, "head_width": 4, "feedforward_width": 8},
+    "zero_dce": {"width": 4, "iterations": 2},
+    "sci": {"stages": 2, "calibrator_width": 4},
 }
 
 
@@ -47,7 +51,9 @@ def test_published_configurations_are_valid() -> None:
 
 def test_unknown_network_is_refused_with_the_names() -> None:
     with pytest.raises(
-        ModelError, match="expected one of nafnet, restormer, dense_unet, routed_unets, got 'nafnett'; did you mean nafnet"
+        ModelError,
+        match="expected one of nafnet, restormer, dense_unet, routed_unets, maxim, snr_aware, zero_dce, sci, "
+        "got 'nafnett'; did you mean nafnet",
     ):
         build_network("nafnett")
 
