@@ -79,7 +79,7 @@ class DiffusersPrior:
         if config.get("num_class_embeds") is not None or config.get("class_embed_type") is not None:
             raise ModelError("diffusion prior: expected an unconditional model, got one that wants class labels")
         self.network = network.eval().requires_grad_(False)
-        self.scheduler_config = dict(scheduler_config)
+        self.scheduler_config: Mapping[str, Any] = dict(scheduler_config)
         self.precision = precision
         size = config.get("sample_size")
         self.size_px: int | None = int(size if isinstance(size, int) else min(size)) if size else None
