@@ -11,7 +11,8 @@ A model text is one of
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,17 @@ from restorekit.recipe import load_recipe, parse_document, recipe_hash
 from restorekit.shipped import shipped_models
 
 if TYPE_CHECKING:
-    from restorekit.core.restorer import Restorer
+    from restorekit.core.prior import FeaturePrior
+    from restorekit.core.restorer import Method, Restorer
     from restorekit.core.weights import WeightFile
+    from restorekit.refine.parts import TensorSource
 
 __all__ = [
     "DEFAULT_MODEL",
     "ModelRecord",
     "list_models",
     "load",
+    "method_of",
     "model_identity",
     "shipped_weights",
     "show_model",
@@ -159,13 +163,71 @@ def split_models(texts: Sequence[str]) -> list[str]:
     return models
 
 
-def _build(model: str, overrides: Sequence[str]) -> "Restorer":
+def method_of(name: str) -> "Method":
+    """A method, knowing every name of the zoo: bases and priors that recipes and weight files ask for.
+
+    Raises:
+        ModelError: no method of that name.
+    """
     from restorekit.methods import load_method
 
+    method = load_method(name)
+    given: Method = method.given(_Parts()) if hasattr(method, "given") else method
+    return given
+
+
+class _Parts:
+    """What methods are put together from, by name; see ``restorekit.refine.parts``."""
+
+    def restorer(self, name: str) -> "Restorer":
+        """Any model of the zoo."""
+        return _build(name, ())
+
+    def prior(self, name: str, tensors: "TensorSource | None" = None) -> "FeaturePrior":
+        """Any prior, the ConStyle encoder included; ``tensors`` are its weights where they are not where they usually
+        are.
+        """
+        from restorekit.priors.catalogue import load_prior
+
+        others: dict[str, Callable[[str], FeaturePrior]] = {
+            "constyle": partial(_constyle_prior, name, tensors),
+            "restoration": lambda rest: _restoration_prior(name, _build(rest, ())),
+        }
+        return load_prior(name, others)
+
+
+def _constyle_prior(name: str, tensors: "TensorSource | None", rest: str) -> "FeaturePrior":
+    """constyle: the encoder of the shipped model; constyle:FILE: that of a run."""
+    from restorekit.constyle.prior import ConStylePrior
+    from restorekit.core.weights import load_weights
+
+    if tensors is not None:
+        return ConStylePrior(name, tensors, name)
+    shipped = shipped_models().get("constyle")
+    if not rest and shipped is None:
+        raise ModelError(
+            "prior: expected constyle:FILE with the weights of a ConStyle run, since none ships, got constyle; "
+            "train one: restorekit constyle train RECIPE"
+        )
+    path = Path(rest) if rest or shipped is None else shipped.file().path
+    return ConStylePrior(name, partial(load_weights, path), str(path))
+
+
+def _restoration_prior(name: str, restorer: "Restorer") -> "FeaturePrior":
+    """restoration:MODEL: the bottleneck of any model that is a network."""
+    from restorekit.core.networks.restorer import ModuleRestorer
+    from restorekit.priors.restoration import RestorationPrior
+
+    if not isinstance(restorer, ModuleRestorer):
+        raise ModelError(f"prior: expected a network after restoration:, got {restorer.name}")
+    return RestorationPrior(name, restorer)
+
+
+def _build(model: str, overrides: Sequence[str]) -> "Restorer":
     family, _, rest = model.partition(":")
     if family == "recipe":
         recipe = load_recipe(rest, overrides)
-        method = load_method(recipe.method)
+        method = method_of(recipe.method)
         return method.restorer(parse_document(method.config, recipe.config, rest, prefix="config."))
     if overrides:
         raise RecipeError(
@@ -197,12 +259,11 @@ def _from_file(name: str, path: Path) -> "Restorer":
     """A weight file says which method, and with which settings, or at least which network it is for."""
     from restorekit.core.networks import network_restorer, read_description
     from restorekit.core.weights import load_metadata
-    from restorekit.methods import load_method
 
     metadata = load_metadata(path)
     if "method" not in metadata:
         return network_restorer(name, read_description(path)[1], path)
-    method = load_method(metadata["method"])
+    method = method_of(metadata["method"])
     config = parse_document(method.config, json.loads(metadata["method_config"]), str(path), prefix="config.")
     restorer = method.restorer(config.model_copy(update={"weights": str(path)}))
     restorer.name = name

@@ -41,8 +41,8 @@ def train(
 
     Several processes: torchrun --nproc-per-node 2 -m restorekit train RECIPE (CPUs), or accelerate launch (GPUs).
     """
-    from restorekit.methods import load_method
     from restorekit.recipe import load_recipe
+    from restorekit.zoo import method_of
 
     began = time.monotonic()  # loading PyTorch takes seconds too
     if resume not in ("auto", "never") and not Path(resume).is_file():
@@ -58,7 +58,7 @@ def train(
     with _shown() as show:
         result = run_recipe(
             checked,
-            load_method(checked.method),
+            method_of(checked.method),
             checked.training,
             output=target,
             resume=resume if resume in ("auto", "never") else Path(resume),

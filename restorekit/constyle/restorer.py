@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restorekit.constyle.encoder import LAST_RADIUS_PX, Code
+from restorekit.constyle.encoder import LAST_RADIUS_PX, Code, ConStyleEncoder
 from restorekit.constyle.fold import merge_ups
 from restorekit.constyle.network import CELL_PX
 from restorekit.core.image.canvas import round_up
@@ -13,7 +13,7 @@ from restorekit.core.networks.base import PlainImages
 from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
 from restorekit.core.restorer import WholeView, Window
 
-__all__ = ["ConStyleRestorer"]
+__all__ = ["ConStyleRestorer", "code_of_view"]
 
 
 class ConStyleRestorer(SurveyedNetworkRestorer):
@@ -27,20 +27,30 @@ class ConStyleRestorer(SurveyedNetworkRestorer):
         """The code of the whole photo, exact for any size; None where the U-Net does not ask for it."""
         if not network.config.unet.use_code:
             return None
-        sums, cells = [], 0
-        for tile, window, core in view.tiles(halo=round_up(LAST_RADIUS_PX, CELL_PX)):
-            images = tile.to(self.device, torch.float32)
-            inner = _of_core(network.encoder.last_map(network.encoder.feature_maps(images)), window, core)
-            sums.append(inner.double().sum(dim=(2, 3)))
-            cells += inner.shape[2] * inner.shape[3]
-        pooled = torch.stack(sums).sum(dim=0) / cells
-        code: Code = network.encoder.codes(pooled.float())[1]
-        return code
+        return code_of_view(network.encoder, view, self.device)
 
     def restore_given(self, network: Any, images: PlainImages, code: Code | None) -> PlainImages:
         """Maps are local and found here; the code is given."""
         restored: PlainImages = network.restore_tile(images, code)
         return restored
+
+
+def code_of_view(encoder: ConStyleEncoder, view: WholeView, device: torch.device) -> Code:
+    """The code of a photo of any size, exact: the last features are summed up tile by tile.
+
+    Args:
+        encoder: on ``device``.
+        view: its tiles start at multiples of ``CELL_PX``.
+        device: where it is computed.
+    """
+    sums, cells = [], 0
+    for tile, window, core in view.tiles(halo=round_up(LAST_RADIUS_PX, CELL_PX)):
+        images = tile.to(device, torch.float32)
+        inner = _of_core(encoder.last_map(encoder.feature_maps(images)), window, core)
+        sums.append(inner.double().sum(dim=(2, 3)))
+        cells += inner.shape[2] * inner.shape[3]
+    pooled = torch.stack(sums).sum(dim=0) / cells
+    return encoder.codes(pooled.float())[1]
 
 
 def _of_core(features: Tensor, window: Window, core: Window) -> Tensor:

@@ -14,14 +14,14 @@ from restorekit.core.degradation.chain import parse_degradation
 from restorekit.core.randomness import derive_seed
 from restorekit.core.restorer import TrainingTask
 from restorekit.errors import RecipeError
-from restorekit.training.batches import CropBatches
+from restorekit.training.batches import Batches, CropBatches
 from restorekit.training.loop import train
-from restorekit.training.pool import open_pool
+from restorekit.training.pool import cache_folder, open_pool
 from restorekit.training.processes import Processes
 from restorekit.training.progress import Progress, TrainingResult
 from restorekit.training.settings import TrainingSettings
 from restorekit.training.stopping import Clock
-from restorekit.training.task import SizedTask
+from restorekit.training.task import PreparingTask, SizedTask
 from restorekit.training.validation import Validator
 
 __all__ = ["TrainableMethod", "TrainingRecipe", "run_recipe"]
@@ -130,7 +130,11 @@ def run_recipe(
     processes = Processes()
     with processes.first_alone():  # one process decodes, the others find its file
         pool = open_pool(recipe.data.train, settings.scales, cache=cache, on_note=on_note)
-    batches = CropBatches(pool, degradation, settings, recipe.seed, process=processes.index)
+    crops = CropBatches(pool, degradation, settings, recipe.seed, process=processes.index)
+    batches: Batches = crops
+    if isinstance(task, PreparingTask):
+        folder = cache or cache_folder()
+        batches = task.prepare_batches(crops, folder=folder, device=processes.device, on_note=on_note)
     return train(
         task,
         batches,

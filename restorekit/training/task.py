@@ -5,15 +5,19 @@
 - Frozen networks (a prior, a base restorer) are neither: a ``PlacedTask`` moves them to the device itself.
 """
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from restorekit.core.image.convention import Images
 
-__all__ = ["PlacedTask", "RestoringTask", "SizedTask", "StatefulTask"]
+if TYPE_CHECKING:
+    from restorekit.training.batches import Batches, CropBatches
+
+__all__ = ["PlacedTask", "PreparingTask", "RestoringTask", "SizedTask", "StatefulTask"]
 
 
 @runtime_checkable
@@ -44,6 +48,17 @@ class RestoringTask(Protocol):
 
     def restore(self, degraded: Images) -> Images:
         """Restored images from the modules as they are now; the loop puts the averaged weights in before it calls."""
+        ...
+
+
+@runtime_checkable
+class PreparingTask(Protocol):
+    """A task that makes its own batches out of crops, once, before the loop begins."""
+
+    def prepare_batches(
+        self, fresh: "CropBatches", *, folder: Path, device: torch.device, on_note: Callable[[str], None]
+    ) -> "Batches":
+        """Batches to train on in place of ``fresh``; ``folder`` is for what can be made again."""
         ...
 
 

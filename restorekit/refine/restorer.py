@@ -1,0 +1,257 @@
+"""Any restorer, refined: what it makes of the whole photo is found once, then the module refines it tile by tile.
+
+- The base restores the photo through the core's tiler, as it would by itself: its own survey, halo and cross-fades. Its
+  result stays in memory as float32, 12 bytes per pixel; the survey of the module and all tiles read it from there.
+- The prior sees the whole photo, once: an overview, or, if it is a ``WholePhotoPrior``, whatever it asks for.
+- The statistics of the photo are found when the first tile needs them. A photo that fits one tile needs none.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property, partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import nn
+
+from restorekit.core.image.canvas import Canvas, TensorView
+from restorekit.core.image.convention import Images, Samples, check_images, from_images
+from restorekit.core.image.tiling import restore_samples
+from restorekit.core.networks.base import PlainImages
+from restorekit.core.networks.measure import peak_bytes_per_pixel
+from restorekit.core.networks.restorer import MEMORY_MARGIN, ModuleRestorer
+from restorekit.core.prior import FeaturePrior, PriorVectors
+from restorekit.core.restorer import InputSpec, Restorer, WholeView, Window
+from restorekit.errors import DependencyError, ModelError
+from restorekit.refine.config import RefinementConfig
+from restorekit.refine.module import HALO_PX, MULTIPLE_OF, RefinementModule
+from restorekit.refine.shapes import Prior
+from restorekit.refine.statistics import Statistics
+from restorekit.refine.survey import TilePair, survey
+
+__all__ = ["OVERVIEW_PX", "RefinedRestorer", "WholePhotoPrior", "prior_of", "refined"]
+
+OVERVIEW_PX = 512
+"""Longer side, in px, of the overview that a prior sees of a photo; networks squeeze it further, most to 224 px."""
+
+
+@runtime_checkable
+class WholePhotoPrior(Protocol):
+    """A ``FeaturePrior`` that an overview would mislead: it looks at all pixels of a photo by itself."""
+
+    cell_px: int
+    """Tiles of the view start at multiples of this, in px."""
+
+    def features_of(self, view: WholeView) -> PriorVectors:
+        """The vector of a whole photo, (1, dim), unit length."""
+        ...
+
+
+def refined(
+    base: Restorer, module: RefinementModule, prior: FeaturePrior | None = None, *, name: str = "refined"
+) -> "RefinedRestorer":
+    """Any restorer, refined by a module in memory, guided by any prior.
+
+    Args:
+        base: restores first; shared, not copied, and moved along by ``to``.
+        module: copied, so that the original may be trained on; a pickled restorer carries it.
+        prior: the one that the module was trained with, or a control in its place; None for ``prior_use = "none"``.
+        name: for messages and tables.
+
+    Raises:
+        ModelError: a module for other than RGB images, or without the prior that it asks for.
+    """
+    return RefinedRestorer(name, base, module.config, partial(_copied, copy.deepcopy(module).cpu()), prior)
+
+
+class RefinedRestorer(ModuleRestorer):
+    """A ``GlobalRestorer``: PTG-RM on top of any restorer.
+
+    Args:
+        name: as given to ``--model``.
+        base: restores first.
+        config: of the module.
+        load: makes the module on the CPU in float32; called on first use, and again after unpickling. It travels with
+            a pickled restorer.
+        prior: what guides the module.
+        without_prior: for messages, what can be done where the prior's weights are absent.
+
+    Raises:
+        ModelError: a module for other than RGB images, or without the prior that it asks for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: Restorer,
+        config: RefinementConfig,
+        load: Callable[[], nn.Module],
+        prior: FeaturePrior | None = None,
+        *,
+        without_prior: str = "",
+    ) -> None:
+        super().__init__(name, (config.degraded_planes, config.restored_planes), _spec(config, prior))
+        if config.restored_planes != 3:
+            raise ModelError(f"{name}: expected a module for RGB images, got one for gray; call it directly")
+        if prior is None and config.prior_use != "none":
+            raise ModelError(
+                f"{name}: expected the prior that the module was trained with, got none; pass one, or a ZeroPrior to "
+                "see the module without"
+            )
+        self.base = base
+        self.config = config
+        self.prior = prior if config.prior_use != "none" else None
+        self._load = load
+        self._without_prior = without_prior
+
+    def load(self) -> nn.Module:
+        """The module with its weights, on the CPU.
+
+        Raises:
+            ModelError: the weights are absent, damaged, or of another module.
+        """
+        return self._load()
+
+    def to(self, device: torch.device, precision: str = "float32") -> "RefinedRestorer":
+        """This restorer, moved, its base and its prior with it; see ``ModuleRestorer.to``."""
+        super().to(device, precision)
+        self.base = self.base.to(device, precision)
+        self.prior = None if self.prior is None else self.prior.to(device, precision)
+        return self
+
+    def survey(self, view: WholeView) -> "_Surveyed":
+        """The base's result for the whole photo, and what the prior says of it; a base that draws does so from seed 0.
+
+        Raises:
+            DependencyError: the prior's weights are absent.
+            ModelError, MemoryLimitError: as the base raises them.
+        """
+        restored = restore_samples(self.base, _samples_of(view), dtype=np.float32)
+        with torch.inference_mode():
+            return _Surveyed(self, view, Canvas(restored, self.spec), self._look(view))
+
+    def restore_tile(
+        self,
+        degraded: Images,
+        code: "_Surveyed",
+        *,
+        window: Window,
+        generator: torch.Generator | None = None,  # noqa: ARG002  (nothing here is random)
+    ) -> Images:
+        """Refine one tile of a photo given its survey; errors as in ``restore``."""
+        check_images(degraded, self.name)
+        is_whole = (window.height, window.width) == (window.full_height, window.full_width)
+        with torch.inference_mode():
+            pair = TilePair(code.restored.read(window), degraded, window, window)
+            statistics = None if is_whole else code.statistics
+            restored = self._refine(pair, code.prior, statistics).to(degraded.device)
+        return restored if torch.is_inference_mode_enabled() else restored.clone()
+
+    def restore(self, degraded: Images, *, generator: torch.Generator | None = None) -> Images:
+        """Restore and refine whole photos, each surveyed on its own; see ``ModuleRestorer.restore``."""
+        check_images(degraded, self.name)
+        restored = []
+        for photo in torch.split(degraded, 1):
+            view = TensorView(photo)
+            restored.append(self.restore_tile(photo, self.survey(view), window=view.whole(), generator=generator))
+        return torch.cat(restored)
+
+    def refine(self, restored: Images, degraded: Images, prior: Prior | None) -> Images:
+        """The module alone, on whole images whose sizes are multiples of 4 px; same device as ``degraded``."""
+        height, width = degraded.shape[2:]
+        window = Window(0, 0, height, width, full_height=height, full_width=width)
+        with torch.inference_mode():
+            result = self._refine(TilePair(restored, degraded, window, window), prior, None).to(degraded.device)
+        return result if torch.is_inference_mode_enabled() else result.clone()
+
+    def statistics_of(self, surveyed: "_Surveyed") -> Statistics:
+        """What the module must know of a whole photo to refine its tiles."""
+
+        def tiles(halo: int) -> Iterator[TilePair]:
+            for tile, window, core in surveyed.view.tiles(halo=halo):
+                restored = surveyed.restored.read(window)
+                yield TilePair(self._here(restored), self._here(tile), window, core)
+
+        half = self.precision != "float32"
+        dtype = getattr(torch, self.precision) if half else None
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=half):
+            return survey(self.module, tiles, surveyed.prior)  # type: ignore[arg-type]
+
+    def _refine(self, pair: TilePair, prior: Prior | None, statistics: Statistics | None) -> PlainImages:
+        restored, degraded = self._here(pair.restored), self._here(pair.degraded)
+        given = None if prior is None else prior.to(self.device)
+        run = partial(self.module, degraded=degraded, prior=given, statistics=statistics, window=pair.window)
+        return self._run(run, restored)
+
+    def _look(self, view: WholeView) -> Prior | None:
+        """What the prior says of the whole photo, on this restorer's device."""
+        if self.prior is None:
+            return None
+        try:
+            if isinstance(self.prior, WholePhotoPrior) and self.config.prior_use != "concat_2d":
+                return self.prior.features_of(view).to(self.device)
+            return prior_of(self.prior, view.overview(OVERVIEW_PX), self.config).to(self.device)
+        except DependencyError as error:
+            raise DependencyError(f"{self.name}: {error}{self._without_prior}") from error
+
+    def _here(self, images: Images) -> Images:
+        return images.to(self.device, torch.float32)
+
+
+class _Surveyed:
+    """What is known of a whole photo."""
+
+    def __init__(self, restorer: RefinedRestorer, view: WholeView, restored: Canvas, prior: Prior | None) -> None:
+        self.view = view
+        self.restored = restored
+        self.prior = prior
+        self._restorer = restorer
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Found when first asked for: seven passes over the photo."""
+        return self._restorer.statistics_of(self)
+
+
+def prior_of(prior: FeaturePrior, images: Images, config: RefinementConfig) -> Prior:
+    """What a prior says of whole images, in the form that a module of this configuration takes."""
+    return prior.feature_map(images) if config.prior_use == "concat_2d" else prior.features(images)
+
+
+def _copied(module: RefinementModule) -> nn.Module:
+    return copy.deepcopy(module)  # what is placed on a device is not what a pickle carries
+
+
+def _samples_of(view: WholeView) -> Samples:
+    """The photo behind a view; put together from its tiles if the view is none of the core's."""
+    if isinstance(view, Canvas):
+        return view.samples
+    samples = np.empty((view.height, view.width, 3), np.float32)
+    for tile, _, core in view.tiles():
+        rows, columns = slice(core.top, core.top + core.height), slice(core.left, core.left + core.width)
+        samples[rows, columns] = from_images(tile, np.float32)
+    return samples
+
+
+def _spec(config: RefinementConfig, prior: FeaturePrior | None) -> InputSpec:
+    """The module's own needs; those of the base are met where it runs."""
+    multiple_of = math.lcm(MULTIPLE_OF, prior.cell_px if isinstance(prior, WholePhotoPrior) else 1)
+    return InputSpec(
+        multiple_of=multiple_of,
+        minimum=multiple_of,
+        tiling="shared",
+        halo=HALO_PX,
+        bytes_per_pixel=int(MEMORY_MARGIN * _working_memory(config)),
+    )
+
+
+@cache
+def _working_memory(config: RefinementConfig) -> int:
+    """Largest number of bytes, per pixel, that the module needs at once in float32."""
+    with torch.device("meta"):
+        module = RefinementModule(config).eval()
+        prior = torch.empty(1, config.prior_dim, *((7, 7) if config.prior_use == "concat_2d" else ()))
+        images = torch.empty(1, config.degraded_planes, 128, 128)
+    return peak_bytes_per_pixel(lambda degraded: module(degraded[:, : config.restored_planes], degraded, prior), images)

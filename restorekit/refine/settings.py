@@ -1,0 +1,143 @@
+"""Everything a refinement's recipe may say: what restores first, the module, its prior, what is trained and how."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from restorekit.errors import ModelError
+from restorekit.refine.config import RefinementConfig
+from restorekit.refine.student import StudentConfig
+
+__all__ = ["CONTROLS", "Control", "RefineConfig"]
+
+Control = Literal["true", "zero", "shuffled", "random"]
+
+CONTROLS: dict[Control, str] = {
+    "true": "the prior itself",
+    "zero": "zeros; the module's mappings have no bias, so nothing is left of them",
+    "shuffled": "that of another image of the batch",
+    "random": "a direction drawn anew for each image",
+}
+"""What a module can be trained with in place of the prior, to see whether the prior is what helps."""
+
+
+class RefineConfig(BaseModel):
+    """The ``[config]`` table of a refinement's recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = Field(
+        default="base", description="model that restores first, as for --model; not asked for beside base_network"
+    )
+    base_network: str | None = Field(
+        default=None, description="instead of base: a network of restorekit.core.networks, fresh or from weights"
+    )
+    base_options: dict[str, Any] = Field(default_factory=dict, description="options of base_network")
+    embed_base: bool = Field(
+        default=True,
+        description="a base that is a network of restorekit.core becomes part of the weight file; false: a frozen base "
+        "stays a name, and the file small",
+    )
+    module: RefinementConfig = Field(default=RefinementConfig(), description="the refinement module")
+    prior: str = Field(
+        default="clip", description="the frozen network that guides the module, as for --prior; see module.prior_dim"
+    )
+    prior_pool: int = Field(
+        default=0,
+        ge=0,
+        description="degraded crops that are drawn once and kept with their prior, and with what a frozen base makes "
+        "of them; 20000 are plenty; 0: always new crops",
+    )
+    embed_prior: bool = Field(
+        default=False, description="the prior's own weights become part of the weight file; for small ones"
+    )
+    control: Control = Field(default="true", description="what is given in place of the prior: true, or a control")
+    student: StudentConfig | None = Field(
+        default=None, description="a tiny network that learns to foretell the prior, and takes its place afterwards"
+    )
+    learn: Literal["all", "student"] = Field(
+        default="all", description="student: the module stays as it is, and a student is added to it"
+    )
+    joint: bool = Field(default=False, description="the base learns too; it must be a network of restorekit.core")
+    base_loss_weight: float = Field(
+        default=1.0, ge=0, description="of the base's own loss in joint training: lambda_1 of eq. 8"
+    )
+    loss: Literal["charbonnier", "l1", "psnr", "zero_dce", "sci", "ruas"] = Field(
+        default="charbonnier",
+        description="of refined and, in joint training, restored pixels, a mean and never a sum; zero_dce, sci or ruas "
+        "for low light without clean photos",
+    )
+    eps: float = Field(default=1e-3, gt=0, le=1, description="of charbonnier and psnr, in units of the range [0, 1]")
+    balance: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="crops count in inverse proportion to this plus their own RMSE; None: alike",
+    )
+    weights: str | None = Field(
+        default=None, description="a weights.safetensors of an earlier run; None: fresh weights"
+    )
+
+    @property
+    def listens(self) -> bool:
+        """Whether the module is given anything of a pretrained network."""
+        return self.module.prior_use != "none" and self.control not in ("zero", "random")
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether the loss never looks at clean crops."""
+        return self.loss in ("zero_dce", "sci", "ruas")
+
+    @model_validator(mode="after")
+    def _base_can_be_built(self) -> "RefineConfig":
+        if self.base_network is None:
+            if self.base_options:
+                raise ValueError("base_options: expected none, since no base_network is named")
+            return self
+        from restorekit.core.networks.catalogue import configure
+
+        try:
+            planes = configure(self.base_network, self.base_options).planes
+        except ModelError as error:
+            raise ValueError(f"base_network: {error}") from None
+        if planes != (3, 3):
+            raise ValueError(f"base_network: expected one from 3 planes to 3, got {planes[0]} to {planes[1]}")
+        return self
+
+    @model_validator(mode="after")
+    def _base_can_be_found(self) -> "RefineConfig":
+        if not self.embed_base and (self.joint or self.base_network is not None):
+            raise ValueError("embed_base: expected true, since the base has weights of its own, got false")
+        return self
+
+    @model_validator(mode="after")
+    def _module_takes_photos(self) -> "RefineConfig":
+        if (self.module.degraded_planes, self.module.restored_planes) != (3, 3):
+            raise ValueError(
+                "module: expected 3 degraded and 3 restored planes, since recipes are about RGB photos, got "
+                f"{self.module.degraded_planes} and {self.module.restored_planes}; build RefinementModule directly"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_has_its_photos(self) -> "RefineConfig":
+        if self.unsupervised and self.balance is not None:
+            raise ValueError(f"loss: expected one that knows clean photos beside balance, got {self.loss}")
+        return self
+
+    @model_validator(mode="after")
+    def _student_and_prior_agree(self) -> "RefineConfig":
+        if self.learn == "student" and (self.student is None or self.weights is None):
+            raise ValueError("learn: expected all, since student or weights are not given, got student")
+        if self.learn == "student" and self.joint:
+            raise ValueError("joint: expected false, since only the student learns, got true")
+        if self.student is not None and self.module.prior_use not in ("mapped", "concat_1d"):
+            raise ValueError(
+                "student: expected none, since it foretells one vector, and "
+                f"module.prior_use = {self.module.prior_use} takes none"
+            )
+        if self.embed_prior and (self.student is not None or not self.listens):
+            raise ValueError("embed_prior: expected false, since the prior is not asked for when a photo is restored")
+        if self.student is not None and self.control != "true":
+            raise ValueError(f"student: expected none beside control = {self.control}, which needs no prior")
+        return self

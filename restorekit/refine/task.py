@@ -1,0 +1,198 @@
+"""Training of a refinement on the core's loop: the module on a frozen base, both together, or a student.
+
+Xu et al. 2024 (arXiv:2403.06793), eq. 8: L = L_g(refined, clean) + lambda_1 L_g(restored, clean).
+
+- The prior never enters the graph. With ``prior_pool`` it is asked once for each crop, before training begins.
+- A frozen base is asked without gradients and stays as it is, bit for bit. In joint training it learns from its own
+  loss and, through the module, from the other.
+
+Differs from the paper: its variant "-f", which refines deep features of F instead of its result, is not here; which
+features, and how they are joined, is left open there, and it scored below the others.
+
+Differs from the authors' code: their loss is a sum over pixels and adds a perceptual term (VGG19 without the
+normalisation it was trained with), and their prior is computed with gradients that nothing uses.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.core.image.convention import Images
+from restorekit.core.prior import FeaturePrior
+from restorekit.core.restorer import Restorer, StepResult
+from restorekit.refine.controls import controlled
+from restorekit.refine.module import MULTIPLE_OF
+from restorekit.refine.network import RefinedNetwork
+from restorekit.refine.prior_pool import open_prior_pool
+from restorekit.refine.restorer import prior_of
+from restorekit.refine.settings import RefineConfig
+from restorekit.refine.shapes import Prior
+from restorekit.refine.student import distillation_loss
+from restorekit.refine.watch import PriorWatch, range_map_of
+from restorekit.training.batches import Batch, Batches, CropBatches
+from restorekit.training.pixel_loss import LossName, PixelLoss
+from restorekit.training.unsupervised import Stage, UnsupervisedLoss, stages_of
+
+__all__ = ["RefineTask"]
+
+
+class RefineTask:
+    """A ``TrainingTask``, ``PlacedTask``, ``RestoringTask`` and ``SizedTask``.
+
+    Args:
+        network: what is trained, averaged and shipped; its ``learning`` says which parts learn.
+        config: losses, control and pool.
+        base: restores first, frozen; asked where the network has no base of its own.
+        prior: guides the module and teaches the student; None where none is asked for.
+        multiple_of: what the base asks of crop sizes, in px.
+    """
+
+    def __init__(
+        self,
+        network: RefinedNetwork,
+        config: RefineConfig,
+        *,
+        base: Restorer,
+        prior: FeaturePrior | None = None,
+        multiple_of: int = 1,
+    ) -> None:
+        self.network = network
+        self.multiple_of = math.lcm(MULTIPLE_OF, multiple_of)
+        self._config = config
+        self._base = base
+        self._prior = prior
+        self._loss: UnsupervisedLoss | PixelLoss = (
+            UnsupervisedLoss(config.loss)
+            if config.unsupervised
+            else PixelLoss(cast(LossName, config.loss), eps=config.eps, balance=config.balance)
+        )
+        self._watch = PriorWatch()
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The module, and with it the base, the student and the prior that its weight file brings."""
+        return {"network": self.network}
+
+    def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:
+        """The losses of all that learns; each is logged, and where the module looks."""
+        prior = self._prior_of(batch)
+        losses, logs = {}, self._watch.report()
+        if "module" in self.network.learning:
+            given = None if prior is None else controlled(prior, self._config.control, generator=generator)
+            with range_map_of(self.network.module) as seen:
+                losses = self._pixel_losses(batch, given)
+            logs |= seen
+        if self.network.student is not None and prior is not None:
+            losses["student"] = distillation_loss(self.network.student(batch["degraded"]), prior)
+        logs |= {f"loss_{name}": float(loss.detach()) for name, loss in losses.items()}
+        return StepResult(torch.stack(list(losses.values())).sum(), logs)
+
+    def after_step(self) -> None:
+        """Nothing."""
+
+    def restore(self, degraded: Images) -> Images:
+        """What ships makes of it: base, then module, guided by the student if there is one; what the prior changes is
+        watched."""
+        restored = self._restored({"degraded": degraded})
+        if self.network.student is not None:
+            prior: Prior | None = self.network.student(degraded)
+        else:
+            prior = self._prior_of({"degraded": degraded})
+        refined: Images = self.network.module(restored, degraded, prior)
+        if prior is not None and self._config.control == "true":
+            without = self.network.module(restored, degraded, torch.zeros_like(prior))
+            self._watch.observe(restored=restored, refined=refined, without=without)
+        return refined
+
+    def place(self, device: torch.device) -> None:
+        """Base and prior go where the network is."""
+        if self.network.base is None:
+            self._base = self._base.to(device)
+        if self._prior is not None:
+            self._prior = self._prior.to(device)
+
+    def prepare_batches(
+        self,
+        fresh: CropBatches,
+        *,
+        folder: Path,
+        device: torch.device,
+        on_note: Callable[[str], None] = lambda _: None,
+    ) -> Batches:
+        """The batches to train on: with ``prior_pool``, crops that are kept with what prior and frozen base say.
+
+        Args:
+            fresh: where crops come from.
+            folder: the cache; the pool becomes a folder in it.
+            device: where the prior and the base compute.
+            on_note: told what is done, and how far it is.
+
+        Raises:
+            RestorekitError: the cache cannot be written.
+        """
+        if not self._config.prior_pool:
+            return fresh
+        self.network.to(device)
+        self.place(device)
+        names = [self._base.name, self.network.module.config.prior_use]
+        return open_prior_pool(
+            fresh,
+            crops=self._config.prior_pool,
+            folder=folder,
+            extras=self._extras,
+            names=names if self._prior is None else [*names, self._prior.name],
+            device=device,
+            on_note=on_note,
+        )
+
+    @torch.no_grad()
+    def _extras(self, batch: Batch) -> dict[str, Tensor]:
+        """What a pool keeps beside its crops."""
+        prior = self._prior_of(batch)
+        kept = {} if prior is None or self._prior is None else {"prior": prior}
+        frozen = "base" not in self.network.learning and "module" in self.network.learning
+        return kept | ({"restored": self._restored(batch)} if frozen else {})
+
+    def _pixel_losses(self, batch: Mapping[str, Tensor], prior: Prior | None) -> dict[str, Tensor]:
+        degraded, base, joint = batch["degraded"], self.network.base, "base" in self.network.learning
+        if joint and base is not None and isinstance(self._loss, UnsupervisedLoss):
+            stages = stages_of(base, degraded)
+        else:
+            stages = [Stage(degraded, self._restored(batch))]
+        refined = self.network.module(stages[0].restored, degraded, prior).float()
+        losses = {"refined": self._judged([Stage(degraded, refined)], batch)}
+        if joint and self._config.base_loss_weight:
+            losses["base"] = self._config.base_loss_weight * self._judged(stages, batch)
+        return losses
+
+    def _judged(self, stages: list[Stage], batch: Mapping[str, Tensor]) -> Tensor:
+        """The same loss for restored and refined crops; one without clean crops looks at every stage."""
+        if isinstance(self._loss, UnsupervisedLoss):
+            return self._loss(stages)
+        return self._loss(stages[0].restored, batch["degraded"], batch["clean"])
+
+    def _restored(self, batch: Mapping[str, Tensor]) -> Images:
+        """What the base makes of the crops, in float32; with gradients where it learns."""
+        if "restored" in batch:
+            return batch["restored"]
+        if self.network.base is None:
+            return self._base.restore(batch["degraded"]).float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and "base" in self.network.learning):
+            restored: Images = self.network.base(batch["degraded"]).float()
+        return restored
+
+    def _prior_of(self, batch: Mapping[str, Tensor]) -> Prior | None:
+        """What the prior says, without gradients; zeros where a control asks for no more than its shape."""
+        if "prior" in batch:
+            return batch["prior"]
+        degraded, module = batch["degraded"], self.network.module.config
+        if module.prior_use == "none":
+            return None
+        if self._prior is None:
+            places = (1, 1) if module.prior_use == "concat_2d" else ()
+            return degraded.new_zeros(len(degraded), module.prior_dim, *places)
+        with torch.no_grad(), torch.autocast(degraded.device.type, enabled=False):
+            return prior_of(self._prior, degraded.float(), module)
