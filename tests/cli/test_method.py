@@ -19,7 +19,8 @@ from restorekit.constyle.settings import ConStyleConfig
 from restorekit.methods import METHODS
 from restorekit.recipe import list_packaged
 
-BANNED = tomllib.loads((Path(restorekit.__file__).parent / "ruff.toml").read_text())["lint"]["flake8-tidy-imports"]
+RULES = Path(__file__).parents[2] / "restorekit" / "ruff.toml"
+BANNED = tomllib.loads(RULES.read_text())["lint"]["flake8-tidy-imports"]
 BRIGHTEN = '''"""Brighten: a method of three lines."""
 from pydantic import BaseModel
 
