@@ -24,7 +24,7 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense_unet": ("dense_unet", DENSE_UNET),
     "nafnet-32": ("nafnet", NAFNET_32),
 }
-"""Name in the tables to (network, options): that of recipe base/dense_unet_noise, and NAFNet as trained for SIDD."""
+"""Name in the tables to (network, options): that of recipe base/noise, and NAFNet as trained for SIDD."""
 
 SPANDREL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "NAFNet": (

@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py SUITE [--output FILE.json] [--seconds N] [--smoke]
 
-Suites: inference, folder, training, tiling, metrics. Nothing else should run on the machine; the load is recorded.
+Suites: inference, folder, training, tiling, metrics, refine. Nothing else should run on the machine; the load is
+recorded.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 import speed_folder
 import speed_inference
 import speed_metrics
+import speed_refine
 import speed_tiling
 import speed_training
 from results import MachineLimit, Result, Row, Run
@@ -27,6 +29,7 @@ SUITES: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "training": speed_training.run,
     "tiling": speed_tiling.run,
     "metrics": speed_metrics.run,
+    "refine": speed_refine.run,
 }
 """Name to the function that yields the rows."""
 

@@ -1,4 +1,4 @@
-"""Suite ``training``: seconds a step of recipe base/dense_unet_noise in the real loop, against the bare step.
+"""Suite ``training``: seconds a step of recipe base/noise in the real loop, against the bare step.
 
 - The loop is ``restorekit.training.loop.train`` itself; the batches it is given watch the clock: what passes until a
   batch is there is the data path, what passes until the next one is asked for is the rest of the step.
@@ -30,7 +30,7 @@ from restorekit.training.supervised import SupervisedConfig, SupervisedMethod, S
 
 __all__ = ["run"]
 
-RECIPE = "base/dense_unet_noise"
+RECIPE = "base/noise"
 PHOTOS = 8
 
 

@@ -14,6 +14,7 @@ METHODS: dict[str, str] = {
     "classical": "restorekit.core.classical:METHOD",
     "supervised": "restorekit.training.supervised:METHOD",
     "constyle": "restorekit.constyle:METHOD",
+    "zeroair": "restorekit.zeroair:METHOD",
     "refine": "restorekit.refine:METHOD",
 }
 """Name of the method -> where its ``Method`` object is."""

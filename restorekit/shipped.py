@@ -7,6 +7,7 @@ writes both from a training run: averaged weights, rounded to float16.
 import csv
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,9 @@ class ShippedModel(BaseModel):
     data: tuple[str, ...]
     """The photos it learned from, one line a set, with their licences."""
     steps: int = Field(ge=1)
+    """Of all stages together."""
     hours: float = Field(gt=0)
-    """Time in the training loop, on ``machine``."""
+    """Time in the training loop, of all stages together, on ``machine``."""
     machine: str
 
     def file(self, folder: Path = WEIGHTS_FOLDER) -> WeightFile:
@@ -86,13 +88,14 @@ class About(BaseModel):
     machine: str
 
 
-def publish(run: Path, folder: Path, about: About) -> ShippedModel:
+def publish(run: Path, folder: Path, about: About, *, earlier: Sequence[Path] = ()) -> ShippedModel:
     """Write the averaged weights of a training run in float16, and their record.
 
     Args:
         run: output folder of ``restorekit train``: ``weights.safetensors`` and ``log.csv``.
         folder: where ``NAME.safetensors`` and ``NAME.toml`` are written.
         about: what the run itself does not know.
+        earlier: runs whose weights this one started from or holds; their steps and hours count.
 
     Raises:
         ModelError: no finished run, weights that do not say which method they are for, that leave the range of
@@ -103,7 +106,7 @@ def publish(run: Path, folder: Path, about: About) -> ShippedModel:
     if "method" not in metadata:
         raise ModelError(f"{source}: expected weights written by restorekit train, got ones that name no method")
     tensors = _in_float16(source)
-    steps, seconds = _length(run / "log.csv")
+    lengths = [_length(stage / "log.csv") for stage in (*earlier, run)]
     written = save_weights(folder / f"{about.name}.safetensors", tensors, metadata | {"licence": about.licence})
     model = ShippedModel(
         **about.model_dump(),
@@ -111,8 +114,8 @@ def publish(run: Path, folder: Path, about: About) -> ShippedModel:
         parameters=sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point()),
         bytes=written.bytes,
         sha256=written.sha256,
-        steps=steps,
-        hours=round(seconds / 3600, 2),
+        steps=sum(steps for steps, _ in lengths),
+        hours=round(sum(seconds for _, seconds in lengths) / 3600, 2),
     )
     write_bytes(folder / f"{about.name}.toml", _toml(model.model_dump(mode="json")).encode())
     return model

@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "core.atomic"),  # use nothing of ours at all, not even each other
     ("core.randomness", "core.weights", "core.placement", "core.options"),
-    ("core.image.convention",),
+    ("core.image.convention", "core.image.patches"),
     ("core.restorer", "core.prior"),  # protocols and InputSpec: a vocabulary, so it lies under those who speak it
     ("core.image",),  # the tiler reads InputSpec and Window
     ("core.degradation", "core.metric", "core.classical", "core.networks"),
-    ("priors", "training"),
+    ("priors", "training", "datasets"),
     ("refine", "zeroair", "constyle"),
     ("methods",),
     ("recipe", "statistics", "shipped"),
@@ -50,6 +50,7 @@ BENCHMARK_EXCEPTIONS = {
         "restorekit.suite",
     ),
     "peers.py": ("restorekit.core.networks",),
+    "plain_refinement.py": ("restorekit.refine",),
     "prior_denoising.py": (
         "restorekit.core.image",
         "restorekit.core.randomness",

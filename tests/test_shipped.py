@@ -19,7 +19,7 @@ ABOUT = About(
     summary='a "tiny" one',
     helps=("noise", "haze"),
     licence="Apache-2.0",
-    recipe="base/routed_five",
+    recipe="base/noise",
     data=("photos, CC0-1.0",),
     machine="a slow one",
 )
@@ -50,6 +50,18 @@ def test_published_weights_are_the_runs_in_float16(run, tmp_path) -> None:
     for key, tensor in load_weights(tmp_path / "out/tiny.safetensors").items():
         assert tensor.dtype == torch.float16
         assert torch.equal(tensor, network.state_dict()[key].half())
+
+
+def test_steps_and_hours_of_earlier_stages_count(run, tmp_path) -> None:
+    folder, _ = run
+    for name, length in {"first": "7,3600", "second": "5,1800"}.items():
+        (tmp_path / name).mkdir()
+        steps, seconds = length.split(",")
+        (tmp_path / name / "log.csv").write_text(f"step,loss,seconds\n{steps},0.5,{seconds}\n")
+    model = publish(folder, tmp_path / "out", ABOUT, earlier=[tmp_path / "first", tmp_path / "second"])
+    assert (model.steps, model.hours) == (32, 3.0)
+    with pytest.raises(ModelError, match=r"third.log.csv: expected the log of a training run"):
+        publish(folder, tmp_path / "out", ABOUT, earlier=[tmp_path / "third"])
 
 
 def test_published_weights_load_by_themselves(run, tmp_path) -> None:

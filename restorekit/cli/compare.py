@@ -7,6 +7,7 @@ import typer
 
 from restorekit.cli import options
 from restorekit.cli.console import command_line, note, progress, stdout
+from restorekit.errors import UsageError
 
 __all__ = ["compare"]
 
@@ -26,25 +27,38 @@ def compare(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     seed: options.Seed = 0,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Run stochastic models with so many seeds, and show the spread.")
+    ] = 1,
     tile: options.Tile = 0,
     pictures: Annotated[int, typer.Option(min=1, help="How many photos to show as pictures.")] = 6,
+    costs: Annotated[
+        bool, typer.Option(help="Measure weights and MACs, with one more image of 256x256 px for each model.")
+    ] = True,
+    latex: Annotated[bool, typer.Option("--latex", help="Also write table.tex (booktabs).")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Also write scores.parquet; needs pyarrow.")] = False,
     json: options.Json = False,
 ) -> None:
     """Restore the same photos with several restorers and measure them side by side.
 
     The degraded input and the best classical restorers are always among the rows.
     With --degrade the photos are clean ones that are degraded here; with --clean they are degraded ones.
+    With -o, an interrupted comparison goes on where it stopped when the same command is given again.
     """
     from restorekit.api import compare as run
-    from restorekit.comparison import ComparisonOptions
+    from restorekit.comparison import ComparisonOptions, clear_journal
     from restorekit.zoo import split_models
 
+    extras = _extras(output, latex=latex, parquet=parquet)
     settings = ComparisonOptions(
         metrics=metric,
         preset=preset or None,
         device=device,
         precision=precision,
         seed=seed,
+        seeds=seeds,
+        costs=costs,
+        journal=output,
         tile_px=tile or None,
         pictures=pictures,
         command=command_line(),
@@ -66,4 +80,19 @@ def compare(
     for text in report.notes:
         note(f"note: {text}")
     if output:
-        note(f"wrote {', '.join(path.name for path in report.save(output))} -> {output}")
+        written = report.save(output, extras=extras)
+        clear_journal(output)
+        note(f"wrote {', '.join(path.name for path in written)} -> {output}")
+
+
+def _extras(output: Path | None, *, latex: bool, parquet: bool) -> list[str]:
+    """What to write besides the report; whatever cannot be written is refused before any work."""
+    from restorekit.report.files import check_extras, check_folder
+
+    extras = ["latex"] * latex + ["parquet"] * parquet
+    if extras and output is None:
+        raise UsageError(f"--{' and --'.join(extras)}: expected -o FOLDER to write to, got none")
+    check_extras(extras)
+    if output is not None:
+        check_folder(output)
+    return extras

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from restorekit import __version__
-from restorekit.cli import bench, compare, degrade, doctor, models, restore, score, train
+from restorekit.cli import bench, compare, data, degrade, doctor, models, restore, score, train
 from restorekit.cli.console import report_errors
 from restorekit.cli.method import add_methods
 
@@ -29,6 +29,7 @@ for command in (
 ):
     app.command()(report_errors(command))
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 add_methods(app)
 
 

@@ -3,7 +3,8 @@
 - No method is named here: a line in ``METHODS`` is all that it takes. A method is imported when one of its commands
   needs it, or when its own help lists them; ``restorekit --help`` reads no more than the first line of its package.
 - A ``METHOD`` with ``commands: Mapping[str, str]``, name to ``module:function``, brings commands of its own: functions
-  for typer. Methods lie below the zoo, so the parameter ``load_model``, where there is one, is filled in here.
+  for typer; one named like a general command takes its place. Methods lie below the zoo, so the parameter
+  ``load_model``, where there is one, is filled in here.
 """
 
 import ast
@@ -79,13 +80,12 @@ class _MethodGroup(TyperGroup):
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *_own_commands(self.name or "")]
+        return list(dict.fromkeys([*super().list_commands(ctx), *_own_commands(self.name or "")]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        place = "" if command else _own_commands(self.name or "").get(cmd_name, "")
+        place = _own_commands(self.name or "").get(cmd_name, "")
         if not place:
-            return command
+            return super().get_command(ctx, cmd_name)
         module, _, function = place.partition(":")
         single = typer.Typer(add_completion=False)
         single.command(cmd_name)(

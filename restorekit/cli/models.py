@@ -118,6 +118,9 @@ def publish(
     helps: Annotated[list[str], typer.Option(help="What it helps against; once for each.")],
     data: Annotated[list[str], typer.Option(help="Photos it learned from, and their licence; once for each set.")],
     machine: Annotated[str, typer.Option(help="What it was trained on.")],
+    earlier: Annotated[
+        list[Path], typer.Option(help="Output folder of an earlier stage, whose steps and hours count; once for each.")
+    ] = [],  # noqa: B006 (typer copies it)
     licence: Annotated[str, typer.Option(help="SPDX identifier of the licence of the weights.")] = "Apache-2.0",
     folder: Annotated[Path, typer.Option(help="Where NAME.safetensors and NAME.toml are written.")] = Path(
         "restorekit/weights"
@@ -137,7 +140,7 @@ def publish(
         data=tuple(data),
         machine=machine,
     )
-    model = publish_run(run, folder, about)
+    model = publish_run(run, folder, about, earlier=earlier)
     if json:
         print_json(model.model_dump(mode="json"))
         return

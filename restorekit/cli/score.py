@@ -1,6 +1,7 @@
 """``restorekit score``: numbers that say what they are."""
 
 import math
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def score(
     metric: options.Metrics = [],  # noqa: B006 (typer copies it)
     preset: options.Preset = "",
     json: options.Json = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Measure under every definition of PSNR and SSIM that papers use.")
+    ] = False,
     list_: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--list", help="Print every metric and preset.", is_eager=True, callback=_print_list)
     ] = False,
@@ -40,6 +44,9 @@ def score(
 
     from restorekit.api import score as measure
 
+    if explain:
+        _explain(restored, clean, json=json)
+        return
     metrics = metric or (["psnr", "ssim"] if clean else ["niqe"])
     with progress() as bar:
         task = bar.add_task("measuring", total=None)
@@ -62,6 +69,23 @@ def score(
     stdout().print(table)
     for address in scores.mean:
         typer.echo(address)
+
+
+def _explain(restored: str, clean: str, *, json: bool) -> None:
+    from restorekit.cli.definitions import definitions_table, widths
+    from restorekit.cli.definitions import explain as measure
+    from restorekit.errors import UsageError
+
+    if not clean:
+        raise UsageError("--explain: expected RESTORED and CLEAN, got no reference; PSNR and SSIM need one")
+    with progress() as bar:
+        task = bar.add_task("measuring", total=None)
+        measured = measure(restored, clean, on_image=lambda name: bar.update(task, description=name, advance=1))
+    if json:
+        print_json([asdict(row) for row in measured])
+        return
+    stdout().print(definitions_table(measured))
+    typer.echo(widths(measured))
 
 
 def _number(value: float) -> str:

@@ -57,7 +57,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, prefix: str) -> str:
         return f"{key}: missing"
     if detail["type"] == "value_error":
         message = detail["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if key else message
+        return f"{key}: {message}" if location else f"{prefix}{message}"  # of the whole: the message names the key
     field = owner.model_fields.get(location[-1])
     message = detail["msg"].removeprefix("Input should be ")
     expected = (expected_value(field) if field else None) or f"{message[:1].lower()}{message[1:]}"

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
+from restorekit.core.image.patches import Patches
 
 __all__ = ["GlobalRestorer", "InputSpec", "Method", "Restorer", "StepResult", "TrainingTask", "WholeView", "Window"]
 
@@ -55,6 +56,10 @@ class WholeView(Protocol):
 
     def overview(self, max_side_px: int) -> Images:
         """The whole image, area-averaged so that its longer side is at most ``max_side_px``."""
+        ...
+
+    def patches(self) -> Patches:
+        """Evenly spaced pieces of the image, at full resolution."""
         ...
 
     def tiles(self, *, halo: int = 0) -> Iterator[tuple[Images, Window, Window]]:

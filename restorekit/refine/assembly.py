@@ -1,6 +1,7 @@
 """A checked configuration and the names that others know, put together: base, module and prior."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +11,17 @@ from torch import nn
 
 from restorekit.core.networks.catalogue import NETWORKS, configure
 from restorekit.core.networks.restorer import NetworkRestorer
-from restorekit.core.networks.routed_restorer import network_restorer
+from restorekit.core.networks.surveyed import SurveyedNetworkRestorer, network_restorer
 from restorekit.core.options import check_options
 from restorekit.core.prior import FeaturePrior
 from restorekit.core.restorer import Restorer
 from restorekit.core.weights import load_metadata
 from restorekit.errors import ModelError, RecipeError
-from restorekit.refine.config import RefinementConfig
 from restorekit.refine.controls import RandomPrior, ZeroPrior
 from restorekit.refine.embedded import embedded_base, module_of, parts_in, student_of, tensors_of
+from restorekit.refine.feature_restorer import FeatureRefinedRestorer
+from restorekit.refine.features import FeatureRefinement, planes_of
+from restorekit.refine.module import RefinementModule
 from restorekit.refine.network import RefinedNetwork
 from restorekit.refine.parts import Parts
 from restorekit.refine.restorer import RefinedRestorer
@@ -42,7 +45,12 @@ def assemble(name: str, config: RefineConfig, parts: Parts) -> RefinedRestorer:
     config = _as_in_file(config)
     path = Path(config.weights) if config.weights else None
     base, prior = _base_of(config, parts), _prior_of(config, parts, path)
-    load = partial(_loaded, config.module, path)
+    load = partial(_loaded, _builder(config, base), path)
+    if config.features is not None:
+        assert isinstance(base, NetworkRestorer)  # _builder sees to it
+        return FeatureRefinedRestorer(
+            name, base, config.features, config.module, load, prior, without_prior=WITHOUT_PRIOR
+        )
     return RefinedRestorer(name, base, config.module, load, prior, without_prior=WITHOUT_PRIOR)
 
 
@@ -67,7 +75,7 @@ def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
             f"config.joint: expected false, since only a network of restorekit.core ({', '.join(NETWORKS)}) can learn "
             f"with the module, and {base.name} is none; leave it frozen"
         )
-    module = module_of(config.module, path)
+    module = module_of(_builder(config, base), path)
     prior = _teacher(config, parts, path)
     student = None
     if config.student is not None:
@@ -166,13 +174,29 @@ def _embedded(config: RefineConfig, prior: FeaturePrior | None) -> nn.Module | N
     return network
 
 
+def _builder(config: RefineConfig, base: Restorer) -> Callable[[], RefinementModule | FeatureRefinement]:
+    """What makes a fresh module: one for results, or for features of the base as wide as they are.
+
+    Raises:
+        ModelError: features are to be refined, and the base is no network that has them.
+    """
+    if config.features is None:
+        return partial(RefinementModule, config.module)
+    if not isinstance(base, NetworkRestorer) or isinstance(base, SurveyedNetworkRestorer) or not _network_name(base):
+        raise ModelError(
+            f"config.features: expected none, since only networks of restorekit.core that need no look at the whole "
+            f"photo show their features, and {base.name} is none, got {config.features!r}"
+        )
+    return partial(FeatureRefinement, config.module, planes_of(base.config, config.features))
+
+
 def _network_name(base: NetworkRestorer) -> str | None:
     """The name by which the core knows the network; None for those of methods."""
     return next((name for name, kind in NETWORKS.items() if kind is type(base.config)), None)
 
 
-def _loaded(config: RefinementConfig, path: Path | None) -> nn.Module:
+def _loaded(build: Callable[[], nn.Module], path: Path | None) -> nn.Module:
     """The module of a file; without one, the same fresh weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return module_of(config, path)
+        return module_of(build, path)

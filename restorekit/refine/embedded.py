@@ -1,7 +1,9 @@
 """The parts of a refinement that lie in its weight file: each is read when it is first used."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -9,16 +11,15 @@ from torch import nn
 from restorekit.core.networks.base import NetworkConfig
 from restorekit.core.networks.loading import put_weights
 from restorekit.core.networks.restorer import NetworkRestorer
-from restorekit.core.networks.routed_restorer import RoutedRestorer
-from restorekit.core.networks.routed_unets import RoutedUNetsConfig
+from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
 from restorekit.core.weights import load_weights
 from restorekit.errors import ModelError
-from restorekit.refine.config import RefinementConfig
-from restorekit.refine.module import RefinementModule
 from restorekit.refine.parts import Tensors, TensorSource
 from restorekit.refine.student import Student, StudentConfig
 
 __all__ = ["embedded_base", "module_of", "parts_in", "student_of", "tensors_of"]
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def tensors_of(path: Path, part: str) -> TensorSource:
@@ -43,16 +44,20 @@ def parts_in(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in load_weights(path)}
 
 
-def module_of(config: RefinementConfig, path: Path | None) -> RefinementModule:
+def module_of(build: Callable[[], AnyModule], path: Path | None) -> AnyModule:
     """The module of a weight file; without one, a fresh one from torch's global generator.
+
+    Args:
+        build: makes a fresh module.
+        path: the file.
 
     Raises:
         ModelError: the file is absent or damaged, or its module is another one: the message names a tensor.
     """
     if path is None:
-        return RefinementModule(config)
+        return build()
     with torch.device("meta"):
-        module = RefinementModule(config)
+        module = build()
     put_weights(module, _read(path, "module"), str(path))
     return module
 
@@ -67,7 +72,7 @@ def student_of(config: StudentConfig, dim: int, path: Path | None) -> Student:
 
 def embedded_base(name: str, config: NetworkConfig, path: Path) -> NetworkRestorer:
     """The base network of a weight file as a restorer, tiled and surveyed as it would be by itself."""
-    return (_Routed if isinstance(config, RoutedUNetsConfig) else _Network)(name, config, path)
+    return (_Surveyed if config.surveyed else _Network)(name, config, path)
 
 
 class _Inside(NetworkRestorer):
@@ -85,8 +90,8 @@ class _Network(_Inside):
     """Any network that needs no survey."""
 
 
-class _Routed(_Inside, RoutedRestorer):
-    """A router and its experts."""
+class _Surveyed(_Inside, SurveyedNetworkRestorer):
+    """A network that reads the whole photo first."""
 
 
 def _read(path: Path, part: str) -> Tensors:

@@ -26,6 +26,8 @@ class RefineMethod:
 
     name = "refine"
     summary = "A small module, guided by a pretrained network, refines the result of any restorer."
+    convert = "restorekit.refine.convert:convert"
+    """What ``restorekit models convert`` asks whether a checkpoint is of this method."""
 
     def __init__(self, parts: "Parts | None" = None) -> None:
         self._parts = parts

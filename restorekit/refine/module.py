@@ -26,7 +26,7 @@ from restorekit.refine.spatial_varying import SpatialVaryingEnhancement
 from restorekit.refine.statistics import Statistics
 from restorekit.refine.strips import SCALE, feature_window, strips
 
-__all__ = ["HALO_PX", "MULTIPLE_OF", "RefinementModule"]
+__all__ = ["HALO_PX", "MULTIPLE_OF", "RefinementModule", "check_prior", "prepared", "projection_of"]
 
 HALO_PX = 56
 """Radius of the receptive field in px, once the statistics are known: tiles with this halo equal the whole."""
@@ -55,9 +55,8 @@ class RefinementModule(nn.Module):
         super().__init__()
         planes = config.restored_planes + (config.compose == "mask")
         attends = config.channel_attention or config.spatial_attention
-        projects = config.prior_use != "none" and config.projected_dim != config.prior_dim
         self.config = config
-        self.projection = nn.Linear(config.prior_dim, config.projected_dim, bias=False) if projects else None
+        self.projection = projection_of(config)
         self.encoder = Encoder(config.restored_planes + config.degraded_planes, config.width)
         self.enhancement = SpatialVaryingEnhancement(config) if config.fusion != "none" else None
         self.attention = ChannelSpatialAttention(config) if attends else None
@@ -102,12 +101,7 @@ class RefinementModule(nn.Module):
 
     def prepare(self, prior: Prior | None) -> PreparedPrior | None:
         """The prior as the parts of the module take it: at unit variance unless official, projected if it is long."""
-        if prior is None or self.config.prior_use == "none":
-            return None
-        prior = prior.to(self.encoder.stem.weight.dtype)
-        if self.config.parity == "fixed":
-            prior = prior * math.sqrt(self.config.prior_dim)
-        return prior if self.projection is None else self.projection(prior.movedim(1, -1)).movedim(-1, 1)
+        return prepared(prior, self.config, self.projection, self.encoder.stem.weight.dtype)
 
     def enhance(
         self,
@@ -165,12 +159,40 @@ class RefinementModule(nn.Module):
                 f"refine: expected height and width that are multiples of {MULTIPLE_OF}, got {size[0]}x{size[1]}; "
                 "restore through the tiler, which pads"
             )
-        if config.prior_use == "none":
-            return
-        axes = 4 if config.prior_use == "concat_2d" else 2
-        got = None if prior is None else tuple(prior.shape)
-        if got is None or len(got) != axes or got[:2] != (len(restored), config.prior_dim):
-            wanted = f"({len(restored)}, {config.prior_dim}{', rows, columns' if axes == 4 else ''})"
-            raise ModelError(
-                f"refine: expected a prior of shape {wanted}, got {got}; use the prior that the module was trained with"
-            )
+        check_prior(prior, len(restored), config)
+
+
+def projection_of(config: RefinementConfig) -> nn.Linear | None:
+    """What shortens a long prior; None for one that is short enough, or not used."""
+    if config.prior_use == "none" or config.projected_dim == config.prior_dim:
+        return None
+    return nn.Linear(config.prior_dim, config.projected_dim, bias=False)
+
+
+def prepared(
+    prior: Prior | None, config: RefinementConfig, projection: nn.Linear | None, dtype: torch.dtype
+) -> PreparedPrior | None:
+    """The prior as the parts of a module take it: at unit variance unless official, projected if it is long."""
+    if prior is None or config.prior_use == "none":
+        return None
+    prior = prior.to(dtype)
+    if config.parity == "fixed":
+        prior = prior * math.sqrt(config.prior_dim)
+    return prior if projection is None else projection(prior.movedim(1, -1)).movedim(-1, 1)
+
+
+def check_prior(prior: Prior | None, batch: int, config: RefinementConfig) -> None:
+    """That there is a prior of the right length, if one is used.
+
+    Raises:
+        ModelError: the prior is missing or has another shape.
+    """
+    if config.prior_use == "none":
+        return
+    axes = 4 if config.prior_use == "concat_2d" else 2
+    got = None if prior is None else tuple(prior.shape)
+    if got is None or len(got) != axes or got[:2] != (batch, config.prior_dim):
+        wanted = f"({batch}, {config.prior_dim}{', rows, columns' if axes == 4 else ''})"
+        raise ModelError(
+            f"refine: expected a prior of shape {wanted}, got {got}; use the prior that the module was trained with"
+        )

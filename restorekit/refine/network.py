@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from restorekit.refine.features import FeatureRefinement
 from restorekit.refine.module import RefinementModule
 from restorekit.refine.student import Student
 
@@ -24,7 +25,7 @@ class RefinedNetwork(nn.Module):
 
     def __init__(
         self,
-        module: RefinementModule,
+        module: RefinementModule | FeatureRefinement,
         *,
         base: nn.Module | None = None,
         student: Student | None = None,

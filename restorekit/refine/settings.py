@@ -38,6 +38,11 @@ class RefineConfig(BaseModel):
         description="a base that is a network of restorekit.core becomes part of the weight file; false: a frozen base "
         "stays a name, and the file small",
     )
+    features: str | None = Field(
+        default=None,
+        description="a part of the base network whose features are refined instead of its result, such as latent of "
+        "restormer or middle of nafnet: the paper's -f",
+    )
     module: RefinementConfig = Field(default=RefinementConfig(), description="the refinement module")
     prior: str = Field(
         default="clip", description="the frozen network that guides the module, as for --prior; see module.prior_dim"
@@ -108,6 +113,16 @@ class RefineConfig(BaseModel):
     def _base_can_be_found(self) -> "RefineConfig":
         if not self.embed_base and (self.joint or self.base_network is not None):
             raise ValueError("embed_base: expected true, since the base has weights of its own, got false")
+        return self
+
+    @model_validator(mode="after")
+    def _features_can_be_refined(self) -> "RefineConfig":
+        if self.features is not None and not self.embed_base:
+            raise ValueError(
+                "features: expected none beside embed_base = false, since they are refined inside the base"
+            )
+        if self.features is not None and self.module.fusion == "snr":
+            raise ValueError("features: expected none beside module.fusion = snr, since that map is one of images")
         return self
 
     @model_validator(mode="after")

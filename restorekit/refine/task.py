@@ -6,9 +6,6 @@ Xu et al. 2024 (arXiv:2403.06793), eq. 8: L = L_g(refined, clean) + lambda_1 L_g
 - A frozen base is asked without gradients and stays as it is, bit for bit. In joint training it learns from its own
   loss and, through the module, from the other.
 
-Differs from the paper: its variant "-f", which refines deep features of F instead of its result, is not here; which
-features, and how they are joined, is left open there, and it scored below the others.
-
 Differs from the authors' code: their loss is a sum over pixels and adds a perceptual term (VGG19 without the
 normalisation it was trained with), and their prior is computed with gradients that nothing uses.
 """
@@ -25,6 +22,7 @@ from restorekit.core.image.convention import Images
 from restorekit.core.prior import FeaturePrior
 from restorekit.core.restorer import Restorer, StepResult
 from restorekit.refine.controls import controlled
+from restorekit.refine.features import FeatureRefinement, features_refined
 from restorekit.refine.module import MULTIPLE_OF
 from restorekit.refine.network import RefinedNetwork
 from restorekit.refine.prior_pool import open_prior_pool
@@ -101,9 +99,9 @@ class RefineTask:
             prior: Prior | None = self.network.student(degraded)
         else:
             prior = self._prior_of({"degraded": degraded})
-        refined: Images = self.network.module(restored, degraded, prior)
+        refined = self._refined(restored, degraded, prior)
         if prior is not None and self._config.control == "true":
-            without = self.network.module(restored, degraded, torch.zeros_like(prior))
+            without = self._refined(restored, degraded, torch.zeros_like(prior))
             self._watch.observe(restored=restored, refined=refined, without=without)
         return refined
 
@@ -153,16 +151,16 @@ class RefineTask:
         """What a pool keeps beside its crops."""
         prior = self._prior_of(batch)
         kept = {} if prior is None or self._prior is None else {"prior": prior}
-        frozen = "base" not in self.network.learning and "module" in self.network.learning
-        return kept | ({"restored": self._restored(batch)} if frozen else {})
+        return kept | ({"restored": self._restored(batch)} if self._needs_no_base else {})
 
     def _pixel_losses(self, batch: Mapping[str, Tensor], prior: Prior | None) -> dict[str, Tensor]:
         degraded, base, joint = batch["degraded"], self.network.base, "base" in self.network.learning
         if joint and base is not None and isinstance(self._loss, UnsupervisedLoss):
             stages = stages_of(base, degraded)
         else:
-            stages = [Stage(degraded, self._restored(batch))]
-        refined = self.network.module(stages[0].restored, degraded, prior).float()
+            asked = joint or self._config.features is None
+            stages = [Stage(degraded, self._restored(batch) if asked else degraded)]
+        refined = self._refined(stages[0].restored, degraded, prior).float()
         losses = {"refined": self._judged([Stage(degraded, refined)], batch)}
         if joint and self._config.base_loss_weight:
             losses["base"] = self._config.base_loss_weight * self._judged(stages, batch)
@@ -174,9 +172,26 @@ class RefineTask:
             return self._loss(stages)
         return self._loss(stages[0].restored, batch["degraded"], batch["clean"])
 
+    @property
+    def _needs_no_base(self) -> bool:
+        """Whether the module learns from what a frozen base once made of a crop."""
+        return {"base", "module"} & self.network.learning == {"module"} and self._config.features is None
+
+    def _refined(self, restored: Images, degraded: Images, prior: Prior | None) -> Images:
+        """The result, refined; or the base's result once more, made of refined features."""
+        module, base = self.network.module, self.network.base
+        if not isinstance(module, FeatureRefinement):
+            refined: Images = module(restored, degraded, prior)
+            return refined
+        assert base is not None
+        assert self._config.features is not None
+        with features_refined(base, self._config.features, module, prior):
+            refined = base(degraded)
+        return refined
+
     def _restored(self, batch: Mapping[str, Tensor]) -> Images:
         """What the base makes of the crops, in float32; with gradients where it learns."""
-        if "restored" in batch:
+        if "restored" in batch and self._needs_no_base:  # a pool of a run with a frozen base may serve a joint one
             return batch["restored"]
         if self.network.base is None:
             return self._base.restore(batch["degraded"]).float()

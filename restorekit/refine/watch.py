@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
+from restorekit.refine.features import FeatureRefinement
 from restorekit.refine.module import RefinementModule
 
 __all__ = ["PriorWatch", "range_map_of"]
@@ -40,7 +41,7 @@ class PriorWatch:
 
 
 @contextmanager
-def range_map_of(module: RefinementModule) -> Iterator[dict[str, float]]:
+def range_map_of(module: RefinementModule | FeatureRefinement) -> Iterator[dict[str, float]]:
     """Mean and standard deviation of the range map (1: long range) of what is refined within the block.
 
     The dict that is yielded holds them afterwards; it stays empty for a module without a range map.

@@ -3,22 +3,27 @@
 Nothing here restores or measures; nothing here needs torch.
 """
 
+from restorekit.report.columns import Cell, Difference
 from restorekit.report.page import render_page
+from restorekit.report.pairs import Pairing, build_pairs
 from restorekit.report.record import ImageScore, Machine, MetricInfo, ModelInfo, Picture, Report, RunRecord
 from restorekit.report.sheet import draw_sheet
-from restorekit.report.tables import Cell, Row, Table, build_table
+from restorekit.report.tables import Row, Table, build_table
 
 __all__ = [
     "Cell",
+    "Difference",
     "ImageScore",
     "Machine",
     "MetricInfo",
     "ModelInfo",
+    "Pairing",
     "Picture",
     "Report",
     "Row",
     "RunRecord",
     "Table",
+    "build_pairs",
     "build_table",
     "draw_sheet",
     "render_page",

@@ -1,6 +1,7 @@
 "use strict";
 // The slider. The pictures are read from the gallery that readers without scripts see; the view lives in the address:
 // #image=1&left=input&right=model&split=30&zoom=2&x=0.5&y=0.5   (image counts from 1; x and y are the centre, 0 to 1)
+// and &difference=1 where the difference of the two is shown. The strip shows every picture at the same place.
 (() => {
   const byId = (id) => document.getElementById(id);
   const images = [...document.querySelectorAll("#gallery article")].map((article) => ({
@@ -17,7 +18,7 @@
   if (images.length === 0) return;
 
   const stage = byId("stage");
-  const view = { image: 0, left: "", right: "", split: 50, zoom: "fit", x: 0.5, y: 0.5 };
+  const view = { image: 0, left: "", right: "", split: 50, zoom: "fit", x: 0.5, y: 0.5, difference: false };
   const zooms = ["fit", "1", "2", "4"];
 
   function clamp(value, low, high) {
@@ -37,6 +38,7 @@
     view.zoom = zooms.includes(wanted.get("zoom")) ? wanted.get("zoom") : view.zoom;
     view.x = number(wanted.get("x"), 0, 1, view.x);
     view.y = number(wanted.get("y"), 0, 1, view.y);
+    view.difference = wanted.has("difference") ? wanted.get("difference") === "1" : view.difference;
     keepLabels(wanted.get("left"), wanted.get("right"));
   }
 
@@ -53,6 +55,8 @@
     clearTimeout(pending);
     pending = setTimeout(() => {
       const entries = { ...view, image: view.image + 1, split: round(view.split), x: round(view.x), y: round(view.y) };
+      if (view.difference) entries.difference = 1;
+      else delete entries.difference;
       if (view.zoom === "fit") {
         delete entries.x;
         delete entries.y;
@@ -107,8 +111,11 @@
       byId(`${side}-scores`).replaceChildren(bold(view[side]), scores ? ` ${scores}` : "");
     }
     const { start, width } = span(at);
-    const x = start + (view.split / 100) * width;
+    const x = view.difference ? at.room.width : start + (view.split / 100) * width;
     byId("left-layer").style.clipPath = `inset(0 ${at.room.width - x}px 0 0)`;
+    stage.classList.toggle("difference", view.difference);
+    byId("difference").checked = view.difference;
+    drawStrip(at);
     byId("divider").style.left = `${x}px`;
     stage.classList.toggle("pannable", pannable(at));
     stage.classList.toggle("pixels", at.scale >= 2 && view.zoom !== "fit");
@@ -120,6 +127,46 @@
     fill(byId("right"), [...images[view.image].pictures.keys()], view.right);
     for (const radio of document.getElementsByName("zoom")) radio.checked = radio.value === view.zoom;
     Object.assign(stage.dataset, { ...view, image: view.image + 1, split: round(view.split) });
+  }
+
+  // Every picture of the image in a small window that shows what the stage shows.
+  const STRIP_PX = 168;
+  function drawStrip(at) {
+    const strip = byId("strip");
+    const pictures = images[view.image].pictures;
+    if (strip.dataset.image !== String(view.image)) {
+      strip.dataset.image = view.image;
+      strip.replaceChildren(...[...pictures].map(([label, picture], index) => stripButton(label, picture, index)));
+    }
+    const share = STRIP_PX / at.room.width;
+    strip.classList.toggle("pixels", at.scale * share >= 2);
+    for (const button of strip.children) {
+      button.setAttribute("aria-pressed", button.dataset.label === view.right);
+      const shown = button.querySelector("img");
+      shown.parentElement.style.height = `${Math.round(at.room.height * share)}px`;
+      shown.style.width = `${at.width * at.scale * share}px`;
+      shown.style.height = `${at.height * at.scale * share}px`;
+      shown.style.transform = `translate(${at.left * share}px, ${at.top * share}px)`;
+    }
+  }
+
+  function stripButton(label, picture, index) {
+    const button = document.createElement("button");
+    const frame = document.createElement("div");
+    const shown = document.createElement("img");
+    const caption = document.createElement("span");
+    button.type = "button";
+    button.dataset.label = label;
+    button.style.width = `${STRIP_PX}px`;
+    button.title = [label, picture.scores].filter(Boolean).join(": ");
+    frame.className = "window";
+    shown.src = picture.image.src;
+    shown.alt = "";
+    caption.textContent = index < 9 ? `${index + 1} ${label}` : label;
+    frame.append(shown);
+    button.append(frame, caption);
+    button.addEventListener("click", () => change({ right: label }));
+    return button;
   }
 
   function bold(text) {
@@ -184,10 +231,29 @@
 
   const steps = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
   stage.addEventListener("keydown", (event) => {
-    if (!(event.key in steps) || !pannable(layout())) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in steps && !pannable(layout())) return;
+    const labels = [...images[view.image].pictures.keys()];
+    const zoomed = (step) => zooms[clamp(zooms.indexOf(view.zoom) + step, 0, zooms.length - 1)];
+    if (event.key in steps) pan(...steps[event.key]);
+    else if (event.key === "+" || event.key === "=") change({ zoom: zoomed(1) });
+    else if (event.key === "-") change({ zoom: zoomed(-1) });
+    else if (event.key === "0") change({ zoom: "fit" });
+    else if (event.key === "d") change({ difference: !view.difference });
+    else if (event.key === "n" || event.key === "p") step(event.key === "n" ? 1 : -1);
+    else if (labels[Number(event.key) - 1]) change({ right: labels[Number(event.key) - 1] });
+    else return;
     event.preventDefault();
-    pan(...steps[event.key]);
   });
+  stage.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return; // a plain wheel scrolls the page
+    event.preventDefault();
+    change({ zoom: zooms[clamp(zooms.indexOf(view.zoom) + (event.deltaY < 0 ? 1 : -1), 0, zooms.length - 1)] });
+  }, { passive: false });
+
+  function step(by) {
+    change({ image: (view.image + by + images.length) % images.length });
+  }
 
   byId("split").addEventListener("input", (event) => change({ split: Number(event.target.value) }));
   byId("image").addEventListener("change", (event) => change({ image: Number(event.target.value) }));
@@ -195,8 +261,9 @@
   byId("right").addEventListener("change", (event) => change({ right: event.target.value }));
   byId("swap").addEventListener("click", () => change({ left: view.right, right: view.left }));
   byId("zoom").addEventListener("change", (event) => change({ zoom: event.target.value }));
-  for (const [id, step] of [["previous", -1], ["next", 1]]) {
-    byId(id).addEventListener("click", () => change({ image: (view.image + step + images.length) % images.length }));
+  byId("difference").addEventListener("change", (event) => change({ difference: event.target.checked }));
+  for (const [id, by] of [["previous", -1], ["next", 1]]) {
+    byId(id).addEventListener("click", () => step(by));
     byId(id).disabled = images.length === 1;
   }
   addEventListener("resize", draw);

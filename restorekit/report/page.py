@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from restorekit.report.encoding import Encoded, encode_pictures
 from restorekit.report.record import CLEAN, ImageScore, MetricInfo, Picture, Report
-from restorekit.report.renderings import best_flags, format_number, header_texts, row_texts
+from restorekit.report.renderings import best_flags, difference_texts, format_number, header_texts, row_texts
 from restorekit.report.sheet import check_sizes
 from restorekit.report.tables import Table
 
@@ -55,9 +55,10 @@ def render_page(report: Report, *, budget_bytes: int = BUDGET_BYTES) -> str:
             f"{table.title.partition(',')[0]} · {restorers} restorer{'s' * (restorers != 1)} · "
             f"{report.run.time:%Y-%m-%d %H:%M} UTC · restorekit {report.run.version}"
         ),
-        encoding=escape(encoding) if encoded else "",
+        encoding=escape(f"{encoding} Cap: {budget_bytes / 1e6:.1f} MB for all pictures.") if encoded else "",
         best=escape(_best_model(table)),
         means=_means(table),
+        pairs=_pairs(report),
         notes="\n".join(_notes(table)),
         scores=_scores(report, encoded),
         gallery="\n".join(_article(report, name, answers) for name, answers in encoded.items()),
@@ -106,8 +107,32 @@ def _means(table: Table) -> str:
     return _table("", header, lines)
 
 
+def _pairs(report: Report) -> str:
+    """Every two restorers against each other, where there are two."""
+    texts = ["restorer", "minus", "metric", "difference [95 %]", "p", "wins", "images"]
+    words = [' class="word"'] * 3 + [""] * 4
+    header = "".join(f'<th scope="col"{word}>{text}</th>' for word, text in zip(words, texts, strict=True))
+    lines = []
+    for pairing in report.pairs():
+        cells = [pairing.first, pairing.second, pairing.metric.name, *difference_texts(pairing)]
+        row = "".join(f"<td{word}>{escape(text)}</td>" for word, text in zip(words, cells, strict=True))
+        lines.append(f"<tr>{row}</tr>")
+    if not lines:
+        return ""
+    return (
+        '<section aria-labelledby="pairs"><h2 id="pairs">Every pair</h2>\n'
+        '<div class="scroll tall" tabindex="0" role="region" aria-labelledby="pairs">\n'
+        f"{_table('', header, lines)}\n</div>\n"
+        '<p class="muted small">First minus second on the same images; p is corrected by Holm over all pairs of a '
+        "metric, n.s. as above. Of the classical restorers the best on these images takes part.</p></section>"
+    )
+
+
 def _notes(table: Table) -> list[str]:
-    addresses = " · ".join(f"<code>{escape(metric.address)}</code>" for metric in table.columns)
+    addresses = " · ".join(
+        f"<code>{escape(metric.address)}</code> (hash <code>{metric.protocol.short_hash}</code>)"
+        for metric in table.columns
+    )
     return [f"<li>{note}</li>" for note in [f"protocols: {addresses}", *map(escape, table.footnotes)]]
 
 

@@ -10,7 +10,7 @@
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,7 @@ from restorekit.core.metric.protocol import MetricProtocol, ensure_same_protocol
 from restorekit.errors import ProtocolError, SpecError
 
 if TYPE_CHECKING:
+    import restorekit.report.pairs
     import restorekit.report.tables
 
 __all__ = ["CLEAN", "ImageScore", "Machine", "MetricInfo", "ModelInfo", "Picture", "Report", "RunRecord"]
@@ -78,6 +79,8 @@ class RunRecord(_Record):
     device: str = "cpu"
     precision: str = "float32"
     seed: int = 0
+    seeds: int = Field(default=1, ge=1)
+    """How many seeds stochastic restorers were run with: seed, seed + 1, ..."""
     degradation: str | None = None
     """What was done to the clean images, as text; None where the inputs came degraded."""
     region: str | None = None
@@ -123,7 +126,15 @@ class ModelInfo(_Record):
     asked: bool = False
     """A classical restorer that was asked for by name: shown even where it is not among the best."""
     parameters: int | None = None
-    """Number of weights; None where there are none."""
+    """Weights that an answer uses, those of a base and of a prior included; None where there are none, or unknown."""
+    parameters_total: int | None = None
+    """Weights that are held, used or not; None: unknown."""
+    parameters_prior: int | None = None
+    """Of those held, the frozen ones of a pretrained prior; None where there is no prior, or unknown."""
+    macs: int | None = None
+    """Multiply-accumulate operations for one image of 256x256 px; the report's notes name the counter."""
+    stochastic: bool = False
+    """Whether another seed gave another answer; known only where several seeds were asked for."""
     note: str = ""
 
 
@@ -133,9 +144,13 @@ class ImageScore(_Record):
     image: str
     model: str
     scores: dict[str, float] = Field(default_factory=dict)
-    """Value by metric address; NaN or a missing key where the metric is undefined."""
+    """Value by metric address; NaN or a missing key where the metric is undefined. The mean over seeds."""
+    by_seed: tuple[dict[str, float], ...] = ()
+    """The scores of each seed, the run's own first; empty where one seed was run."""
     seconds: float | None = None
-    """Wall time of the restoration, without decoding and encoding."""
+    """Wall time of one restoration, without decoding and encoding."""
+    peak_bytes: int | None = Field(default=None, ge=0)
+    """Most memory that the restoration held at once beyond what was held before; see ``comparison.cost``."""
     megapixels: float = Field(gt=0.0)
 
 
@@ -200,11 +215,17 @@ class Report(_Record):
 
         return build_table(self, classical_rows=classical_rows)
 
-    def save(self, folder: Path) -> list[Path]:
+    def pairs(self) -> "tuple[restorekit.report.pairs.Pairing, ...]":
+        """Every two restorers against each other; see ``report.pairs.build_pairs``."""
+        from restorekit.report.pairs import build_pairs
+
+        return build_pairs(self)
+
+    def save(self, folder: Path, *, extras: Sequence[str] = ()) -> list[Path]:
         """Write report.json and everything drawn from it into ``folder``; see ``report.files.save``."""
         from restorekit.report.files import save
 
-        return save(self, folder)
+        return save(self, folder, extras=extras)
 
     @classmethod
     def load(cls, path: Path) -> "Report":
@@ -219,7 +240,7 @@ def _check_protocols(metrics: Iterable[MetricInfo], scores: Iterable[ImageScore]
     addresses = [metric.address for metric in metrics]
     ensure_same_protocol(addresses)
     for score in scores:
-        if unknown := sorted(set(score.scores) - set(addresses)):
+        if unknown := sorted({*score.scores, *(key for seed in score.by_seed for key in seed)} - set(addresses)):
             raise ProtocolError(
                 f"{score.model} on {score.image}: expected scores under {', '.join(addresses) or 'no metric'}, "
                 f"got {', '.join(unknown)}; list the metric in the report, or measure again"

@@ -1,37 +1,37 @@
-"""A table and its scores written down: Markdown, terminal, CSV, JSON.
+"""A table for reading: Markdown and terminal here; the page and LaTeX start from the same texts.
 
 - Every rendering starts from the same texts (``header_texts``, ``row_texts``), so no two can disagree.
 - Best values are marked by weight or by a sign, never by colour alone.
 """
 
-import csv
-import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from restorekit.report.record import MetricInfo, Report
-from restorekit.report.tables import Cell, Row, Table
+from restorekit.report.columns import Cell
+from restorekit.report.pairs import Pairing
+from restorekit.report.record import MetricInfo
+from restorekit.report.tables import Row, Table
 
 if TYPE_CHECKING:
     import rich.table
 
 __all__ = [
     "best_flags",
+    "bytes_text",
+    "difference_texts",
     "format_number",
     "header_texts",
     "protocol_line",
     "row_texts",
-    "scores_csv",
-    "table_csv",
-    "table_json",
     "to_markdown",
     "to_rich",
 ]
 
 NOTHING = "–"
 AGAINST = "vs input [95 %]"
+DOUBT = " n.s."
 
 
 def to_markdown(table: Table) -> str:
@@ -74,38 +74,44 @@ def to_rich(table: Table) -> "rich.table.Table":
     drawn.add_column("restorer", overflow="fold")
     for metric in table.columns:
         drawn.add_column(Text(f"{_heading(metric)}\n{AGAINST}"), justify="right", no_wrap=True)
-    if speed := _has_speed(table):
-        drawn.add_column("s/MP", justify="right", no_wrap=True)
+    extras = [(heading, text) for heading, text in _extras(table) if heading in ("s/MP", "peak")]
+    if extras:  # one column, to fit 80
+        drawn.add_column("\n".join(heading for heading, _ in extras), justify="right", no_wrap=True)
     for row in table.rows:
-        size = f", {_size_text(row.model.parameters)}" if row.model.parameters else ""
-        kind = "" if row.model.name == row.model.kind else row.model.kind
-        cells = [Text.assemble(row.model.name, (f"\n{kind}{size}", "dim"))]
+        parts: list[str] = ["" if row.model.name == row.model.kind else row.model.kind]
+        parts += [_size_text(row.model.parameters)] if row.model.parameters else []
+        parts += [f"{_macs_text(row.model.macs)} GMACs"] if row.model.macs else []
+        cells = [Text.assemble(row.model.name, (f"\n{', '.join(filter(None, parts))}", "dim"))]
         for metric, cell in zip(table.columns, row.cells, strict=True):
-            mean = format_number(cell.mean, metric.decimals) + "*" * cell.best
-            difference = (f"\n{_difference_text(metric, cell)}", "dim")
-            cells.append(Text.assemble((mean, "bold" if cell.best else ""), difference))
-        drawn.add_row(*cells, *[format_number(row.seconds_per_megapixel, 3)] * speed)
+            mean = _mean_text(metric, cell) + "*" * cell.best
+            below = f"\n{_difference_text(metric, cell)}"
+            if cell.against_input.p_value is not None:
+                below += f"\np {_p_text(cell)}, wins {_share_text(cell)}"
+            cells.append(Text.assemble((mean, "bold" if cell.best else ""), (below, "dim")))
+        drawn.add_row(*cells, *["\n".join(text(row) for _, text in extras)] * bool(extras))
     return drawn
 
 
 def header_texts(table: Table) -> list[str]:
-    """Headings of the table's columns: restorer, kind, two per metric, speed and size where known."""
-    metrics = [text for metric in table.columns for text in (_heading(metric), AGAINST)]
-    return ["restorer", "kind", *metrics, *_extra_headings(table)]
+    """Headings of the table's columns: restorer, kind, two to four per metric, speed and size where known."""
+    metrics = [text for metric in table.columns for text in (_heading(metric), AGAINST, *_test_headings(table))]
+    return ["restorer", "kind", *metrics, *(heading for heading, _ in _extras(table))]
 
 
 def row_texts(table: Table, row: Row) -> list[str]:
     """One row as text, under ``header_texts``."""
     texts = [row.model.name, row.model.kind]
     for metric, cell in zip(table.columns, row.cells, strict=True):
-        texts += [format_number(cell.mean, metric.decimals), _difference_text(metric, cell)]
-    return texts + _extra_texts(table, row)
+        texts += [_mean_text(metric, cell), _difference_text(metric, cell)]
+        texts += [_p_text(cell), _share_text(cell)][: len(_test_headings(table))]
+    return texts + [text(row) for _, text in _extras(table)]
 
 
 def best_flags(table: Table, row: Row) -> list[bool]:
     """Which of ``row_texts`` are the best of their column."""
-    means = [flag for cell in row.cells for flag in (cell.best, False)]
-    return [False, False, *means, *(False for _ in _extra_headings(table))]
+    beside = [False] * (1 + len(_test_headings(table)))
+    means = [flag for cell in row.cells for flag in (cell.best, *beside)]
+    return [False, False, *means, *(False for _ in _extras(table))]
 
 
 def protocol_line(table: Table) -> str:
@@ -123,73 +129,49 @@ def format_number(value: float | None, decimals: int, *, sign: bool = False) -> 
     return text if float(text) else text.replace("-", "+" if sign else "")  # no negative zero
 
 
-def scores_csv(report: Report) -> str:
-    """Every score of every model, shown in the table or not: one line per image, model and metric, full precision."""
-    header = ("image", "model", "kind", "metric", "value", "unit", "seconds", "megapixels")
-    kinds = {model.name: model.kind for model in report.models}
-    lines = (
-        (
-            *(score.image, score.model, kinds[score.model], metric.address),
-            *(score.scores.get(metric.address, math.nan), metric.unit, score.seconds, score.megapixels),
-        )
-        for score in report.scores
-        for metric in report.metrics
-    )
-    return _csv(header, lines)
+def difference_texts(pairing: Pairing) -> list[str]:
+    """Difference with its interval, p-value, wins and images of two restorers."""
+    cell = Cell(against_input=pairing.difference)
+    return [_difference_text(pairing.metric, cell), _p_text(cell), _share_text(cell), str(pairing.images)]
 
 
-def table_csv(table: Table) -> str:
-    """The table's numbers, one line per restorer and metric, full precision."""
-    records = list(_records(table))
-    return _csv(list(records[0]) if records else [], (list(record.values()) for record in records))
-
-
-def table_json(table: Table) -> list[dict[str, object]]:
-    """The table's numbers, one object per restorer and metric; infinity as text, as in the rest of the record."""
-
-    def plain(value: object) -> object:
-        infinite = isinstance(value, float) and math.isinf(value)
-        return ("Infinity" if value == math.inf else "-Infinity") if infinite else value
-
-    return [{key: plain(value) for key, value in record.items()} for record in _records(table)]
-
-
-def _records(table: Table) -> Iterator[dict[str, object]]:
-    for row in table.rows:
-        for metric, cell in zip(table.columns, row.cells, strict=True):
-            low, high = cell.interval or (None, None)
-            yield {
-                "restorer": row.model.name,
-                "kind": row.model.kind,
-                "metric": metric.address,
-                "unit": metric.unit,
-                "images": cell.images,
-                "mean": cell.mean,
-                "difference": cell.difference,
-                "low": low,
-                "high": high,
-                "best": cell.best,
-                "seconds_per_megapixel": row.seconds_per_megapixel,
-                "parameters": row.model.parameters,
-            }
-
-
-def _csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return text.getvalue()
+def _mean_text(metric: MetricInfo, cell: Cell) -> str:
+    mean = format_number(cell.mean, metric.decimals)
+    return mean if cell.spread is None else f"{mean} ± {format_number(cell.spread, metric.decimals)}"
 
 
 def _difference_text(metric: MetricInfo, cell: Cell) -> str:
     if cell.difference is None:
         return NOTHING
     text = format_number(cell.difference, metric.decimals, sign=True)
-    if cell.interval is None:
-        return text
-    low, high = (format_number(bound, metric.decimals) for bound in cell.interval)
-    return f"{text} [{low}, {high}]"
+    if cell.interval is not None:
+        low, high = (format_number(bound, metric.decimals) for bound in cell.interval)
+        text += f" [{low}, {high}]"
+    return text + DOUBT * (cell.against_input.significant is False)
+
+
+def _test_headings(table: Table) -> list[str]:
+    """Columns of the test, where any cell has one."""
+    tested = any(cell.against_input.p_value is not None for row in table.rows for cell in row.cells)
+    return ["p", "wins"] if tested else []
+
+
+def _p_text(cell: Cell) -> str:
+    """A p-value for reading.
+
+    >>> from restorekit.report.columns import Difference
+    >>> [_p_text(Cell(against_input=Difference(p_value=p))) for p in (0.00012, 0.0312, 0.5)]
+    ['<0.001', '0.031', '0.50']
+    """
+    p_value = cell.against_input.p_value
+    if p_value is None:
+        return NOTHING
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def _share_text(cell: Cell) -> str:
+    wins = cell.against_input.wins
+    return NOTHING if wins is None else f"{wins:.0%}".replace("%", " %")
 
 
 def _heading(metric: MetricInfo) -> str:
@@ -198,18 +180,36 @@ def _heading(metric: MetricInfo) -> str:
     return f"{metric.name}{unit} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def _has_speed(table: Table) -> bool:
-    return any(row.seconds_per_megapixel is not None for row in table.rows)
+def _extras(table: Table) -> list[tuple[str, Callable[[Row], str]]]:
+    """Heading and text of the columns of speed and size, where any row has one."""
+    columns: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
+        (
+            "s/MP",
+            any(row.seconds_per_megapixel is not None for row in table.rows),
+            lambda row: format_number(row.seconds_per_megapixel, 3),
+        ),
+        ("peak", any(row.peak_bytes is not None for row in table.rows), lambda row: bytes_text(row.peak_bytes)),
+        ("parameters", any(row.model.parameters for row in table.rows), lambda row: _size_text(row.model.parameters)),
+        ("GMACs", any(row.model.macs for row in table.rows), lambda row: _macs_text(row.model.macs)),
+    )
+    return [(heading, text) for heading, known, text in columns if known]
 
 
-def _extra_headings(table: Table) -> list[str]:
-    """Speed and size, where any row has one."""
-    return ["s/MP"] * _has_speed(table) + ["parameters"] * any(row.model.parameters for row in table.rows)
+def bytes_text(count: int | None) -> str:
+    """A number of bytes for reading.
+
+    >>> bytes_text(123_456_789), bytes_text(2_500_000_000)
+    ('123 MB', '2.5 GB')
+    """
+    if count is None:
+        return NOTHING
+    if count < 1e6:
+        return "<1 MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def _extra_texts(table: Table, row: Row) -> list[str]:
-    texts = {"s/MP": format_number(row.seconds_per_megapixel, 3), "parameters": _size_text(row.model.parameters)}
-    return [texts[name] for name in _extra_headings(table)]
+def _macs_text(macs: int | None) -> str:
+    return format_number(macs / 1e9, 1 if macs >= 1e9 else 3) if macs else NOTHING
 
 
 def _size_text(parameters: int | None) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from restorekit.errors import UsageError
 from restorekit.report.crops import Box, choose_windows
+from restorekit.report.error_map import colours_of, error_levels, error_map
 from restorekit.report.record import CLEAN, Picture, Report
 from restorekit.report.renderings import format_number
 
@@ -33,6 +35,8 @@ MARGIN, GAP, CELL, FRAME = 48, 12, 300, 5
 THUMBNAIL = 2 * CELL + GAP
 MIN_THUMBNAIL = 400
 """Room for the caption above a narrow thumbnail."""
+MAP = 147
+"""Side of an error map: two of them under each cell."""
 CAPTION = 84
 """Height of the two lines above a picture, in px."""
 COLUMNS = 5
@@ -82,7 +86,8 @@ def _draw_block(report: Report, name: str, pictures: dict[str, Picture], column:
     windows, factor = _windows(report, pictures)
     lines = -(-len(labels) // COLUMNS)
     per_line = -(-len(labels) // lines)
-    line_height = CAPTION + 2 * CELL + 3 * GAP
+    strip = MAP + GAP if CLEAN in pictures else 0
+    line_height = CAPTION + 2 * CELL + 3 * GAP + strip
     left = MARGIN + column + 3 * GAP
     width = left + max(2, per_line) * (CELL + GAP) - GAP + MARGIN
     block = Image.new("RGB", (width, lines * line_height + 2 * GAP), PAPER)
@@ -94,6 +99,8 @@ def _draw_block(report: Report, name: str, pictures: dict[str, Picture], column:
         for row, (window, colour) in enumerate(zip(windows, WINDOW_COLOURS, strict=True)):
             at = (x, y + CAPTION + row * (CELL + GAP))
             _paste_cell(block, at, window.cut(pictures[label]), factor, colour)
+        if strip:
+            _paste_errors(block, (x, y + CAPTION + 2 * (CELL + GAP)), label, pictures, windows)
     return block
 
 
@@ -146,6 +153,29 @@ def _paste_cell(block: Image.Image, at: tuple[int, int], pixels: Picture, factor
     ImageDraw.Draw(block).rectangle(frame, outline=colour, width=FRAME)
 
 
+def _paste_errors(
+    block: Image.Image, at: tuple[int, int], label: str, pictures: dict[str, Picture], windows: Sequence[Box]
+) -> None:
+    """The error of both windows, smaller, on the scale that the input's error sets; under the reference, the scale."""
+    clean, degraded = pictures[CLEAN], next(iter(pictures.values()))
+    levels = error_levels(degraded, clean)
+    draw = ImageDraw.Draw(block)
+    if label == CLEAN:
+        bar = colours_of(np.linspace(0.0, 1.0, CELL)[None].repeat(28, axis=0))
+        block.paste(Image.fromarray(bar), (at[0], at[1] + 8))
+        draw.text((at[0], at[1] + 44), "absolute error, levels of 255", font=font(20), fill=MUTED)
+        draw.text((at[0], at[1] + 72), "0", font=font(22), fill=MUTED)
+        draw.text((at[0] + CELL, at[1] + 72), f"≥ {levels:.0f}", font=font(22), fill=MUTED, anchor="ra")
+        return
+    for index, (window, colour) in enumerate(zip(windows, WINDOW_COLOURS, strict=True)):
+        errors = error_map(window.cut(pictures[label]), window.cut(clean), levels=levels)
+        scale = MAP / max(window.width, window.height)
+        size = max(1, round(window.width * scale)), max(1, round(window.height * scale))
+        left = at[0] + index * (CELL - MAP)
+        block.paste(Image.fromarray(errors).resize(size, Image.Resampling.BOX), (left, at[1]))
+        draw.rectangle((left, at[1], left + size[0] - 1, at[1] + size[1] - 1), outline=colour, width=3)
+
+
 def _label(block: Image.Image, at: tuple[int, int], label: str, score: str, best: bool) -> None:
     draw = ImageDraw.Draw(block)
     bold = font(28, bold=True)
@@ -189,7 +219,8 @@ def _draw_footer(report: Report, width: int) -> Image.Image:
     compared = "the reference" if report.has_reference else "the first model"
     lines = [
         f"Window A: most detail. Window B: largest difference between the input and {compared}.",
-        "Enlarged by a whole factor, nearest neighbour: every square is one pixel.",
+        "Enlarged by a whole factor, nearest neighbour: every square is one pixel."
+        + " Below: errors of A and B, one scale for a photo." * report.has_reference,
         *(f"{metric.name}: {metric.address}" for metric in report.metrics[:1]),
     ]
     footer = Image.new("RGB", (width, len(lines) * 34 + MARGIN + GAP), PAPER)

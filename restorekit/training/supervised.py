@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from restorekit.core.image.convention import Images
 from restorekit.core.restorer import Restorer, StepResult, TrainingTask
 from restorekit.core.weights import load_weights
-from restorekit.errors import ModelError
+from restorekit.errors import ModelError, RecipeError
 from restorekit.training.pixel_loss import LossName, PixelLoss
 from restorekit.training.unsupervised import LOSSES as UNSUPERVISED
 from restorekit.training.unsupervised import UnsupervisedLoss, UnsupervisedName, stages_of
@@ -45,18 +45,17 @@ class SupervisedConfig(BaseModel):
     )
     routes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         default=None,
-        description="for networks of several experts: the number of the expert for each alternative of the "
-        "degradation, in their order; clean crops go to expert 0",
+        description="trains the router of a network of several experts, and nothing else: the number of the expert for "
+        "each alternative of the degradation, in their order; clean crops go to expert 0",
     )
-    learn: Literal["all", "router"] = Field(
-        default="all",
-        description="router: the experts stay as they are, which is fast and shows the router far more photos",
+    experts: tuple[str, ...] | None = Field(
+        default=None, description="beside routes: a weights.safetensors of an earlier run for each expert"
     )
 
     @model_validator(mode="after")
-    def _router_has_routes(self) -> "SupervisedConfig":
-        if self.learn == "router" and self.routes is None:
-            raise ValueError("learn: expected all, since there are no routes and so no router, got router")
+    def _experts_have_routes(self) -> "SupervisedConfig":
+        if self.experts is not None and self.routes is None:
+            raise ValueError("experts: expected none, since there are no routes to them, got some")
         return self
 
     @model_validator(mode="after")
@@ -85,12 +84,16 @@ class SupervisedTask:
         network: (batch, 3, height, width) to the same shape; sRGB in [0, 1].
         pixels: what is made small.
         multiple_of: sizes of images must be multiples of it, in px.
+        surveyed: the network reads the view of the whole photo first; see ``NetworkConfig.surveyed``.
     """
 
-    def __init__(self, network: nn.Module, pixels: PixelLoss | None = None, *, multiple_of: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, pixels: PixelLoss | None = None, *, multiple_of: int = 1, surveyed: bool = False
+    ) -> None:
         self.network = network
         self.pixels = pixels or PixelLoss()
         self.multiple_of = multiple_of
+        self.surveyed = surveyed
 
     def modules(self) -> Mapping[str, nn.Module]:
         """The one network."""
@@ -98,7 +101,7 @@ class SupervisedTask:
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
         """Restore the degraded crops; the loss is computed in float32 whatever the network's precision."""
-        restored = self.network(batch["degraded"]).float()
+        restored = self._restored(batch).float()
         return StepResult(self.pixels(restored, batch["degraded"], batch["clean"]))
 
     def after_step(self) -> None:
@@ -107,6 +110,14 @@ class SupervisedTask:
     def restore(self, degraded: Images) -> Images:
         """What the network makes of it."""
         restored: Tensor = self.network(degraded)
+        return restored
+
+    def _restored(self, batch: Mapping[str, Tensor]) -> Tensor:
+        network: Any = self.network
+        if not self.surveyed:
+            restored: Tensor = network(batch["degraded"])
+        else:
+            restored = network.restore(batch["degraded"], network.read(batch["view"], batch["degraded"][:, None]))
         return restored
 
 
@@ -137,7 +148,7 @@ class SupervisedMethod:
     def restorer(self, config: BaseModel) -> Restorer:
         """The network of a checked ``SupervisedConfig`` as a restorer; its weights load on first use."""
         from restorekit.core.networks.catalogue import configure
-        from restorekit.core.networks.routed_restorer import network_restorer
+        from restorekit.core.networks.surveyed import network_restorer
 
         checked = SupervisedConfig.model_validate(config.model_dump())
         weights = Path(checked.weights) if checked.weights else None
@@ -147,7 +158,8 @@ class SupervisedMethod:
         """A task with fresh weights from torch's global generator, or those of the config's file.
 
         Raises:
-            RecipeError: routes that suit neither the network nor the recipe's degradation and training settings.
+            RecipeError: routes that suit neither the network nor the recipe's degradation, or no view of whole photos
+                for a network that reads it.
             ModelError: a weight file that is absent or for another network.
         """
         from restorekit.core.networks.catalogue import configure
@@ -156,23 +168,18 @@ class SupervisedMethod:
         checked = SupervisedConfig.model_validate(config.model_dump())
         built = configure(checked.network, checked.network_options)
         network = built.build()
+        if built.surveyed:
+            _check_view(checked.network, recipe)
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
         if checked.loss in UNSUPERVISED:
             return UnsupervisedTask(network, UnsupervisedLoss(checked.loss), multiple_of=built.multiple_of)
-        pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
-        if checked.routes is None:
-            return SupervisedTask(network, pixels, multiple_of=built.multiple_of)
-        from restorekit.training.routed import RoutedTask, check_routes
+        if checked.routes is not None:
+            from restorekit.training.router import router_task
 
-        routed = check_routes(checked.routes, network, recipe)
-        return RoutedTask(
-            routed,
-            pixels,
-            routes=checked.routes,
-            router_alone=checked.learn == "router",
-            multiple_of=built.multiple_of,
-        )
+            return router_task(network, checked.routes, checked.experts, recipe, multiple_of=built.multiple_of)
+        pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
+        return SupervisedTask(network, pixels, multiple_of=built.multiple_of, surveyed=built.surveyed)
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """What makes a weight file load by itself, as ``file:weights.safetensors``."""
@@ -181,6 +188,14 @@ class SupervisedMethod:
         checked = SupervisedConfig.model_validate(config.model_dump())
         built = configure(checked.network, checked.network_options)
         return {"network": checked.network, "config": built.model_dump_json()}
+
+
+def _check_view(network: str, recipe: Any) -> None:
+    if not recipe.training.view_px:
+        raise RecipeError(
+            f"training.view_px: expected the side of a view of the whole photo, which {network} reads, got 0; "
+            "set it to 192"
+        )
 
 
 METHOD = SupervisedMethod()

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DegradationKind", "FitSettings", "GanForm", "Stage", "ZeroAIRConfig"]
+__all__ = ["DegradationKind", "FitSettings", "GanForm", "Proximal", "Stage", "ZeroAIRConfig"]
 
-DegradationKind = Literal["residual", "cnn", "affine", "map"]
+DegradationKind = Literal["residual", "small", "cnn", "affine", "map"]
 GanForm = Literal["bce", "bce_logits", "lsgan", "wgan_softplus", "hinge", "wgan"]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -54,8 +54,8 @@ class FitSettings(_Settings):
     """How the degradation network φ, from clean to degraded, is learned during sampling."""
 
     model: DegradationKind = "residual"
-    """residual: x + CNN(x), starting as the identity; cnn: the authors' network, starting at random; affine: a 3x4
-    colour matrix; map: one factor and one offset per pixel (GDP)."""
+    """residual: x + CNN(x), starting as the identity; small: the same with a CNN of a 26th of the cost; cnn: the
+    authors' network, starting at random; affine: a 3x4 colour matrix; map: a factor, and an offset per pixel (GDP)."""
     objective: Literal["adversarial", "paired"] = "adversarial"
     """adversarial: φ(clean) looks degraded and keeps its content (ZeroAIR); paired: φ(x̂₀) equals the degraded image
     (GDP)."""
@@ -73,6 +73,21 @@ class FitSettings(_Settings):
     """Of Adam, for the discriminators. 5e-4 dehazing, 5e-5 low light, 1e-3 denoising in the authors' code."""
     inner_steps: int = Field(default=1, ge=1, le=1000)
     """Updates of φ per timestep; 1 in the paper. φ needs 200 to 300 in all before it is of use."""
+    crop_px: int = Field(default=256, ge=16)
+    """φ is learned on squares of at most this side, in px, at another place in each timestep; the paper's images have
+    256 px. A map is learned on the whole image."""
+
+
+class Proximal(_Settings):
+    """Each clean estimate is moved to where the prior and the observation agree, in place of a step of weight alpha."""
+
+    sigma: float = Field(default=0.05, gt=0, le=1)
+    """Standard deviation of what φ cannot explain of the degraded image, in [0, 1]; smaller follows it more closely."""
+    clean_variance: float | None = Field(default=0.25, gt=0)
+    """Variance of clean images around what a very noisy one tells, in squares of [-1, 1] units; a photo's pixels have
+    about 0.25. None: unbounded, as in DiffPIR, which trusts the observation more at the noisy end."""
+    iterations: int = Field(default=4, ge=1, le=100)
+    """Of conjugate gradients; one is exact where φ is the identity."""
 
 
 class ZeroAIRConfig(_Settings):
@@ -86,6 +101,10 @@ class ZeroAIRConfig(_Settings):
     """ddpm: the paper's; ddim: less noise, set by eta."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Share of ddpm's noise that ddim adds; 0: none."""
+    start_snr: float | None = Field(default=None, gt=0)
+    """Warm start: noise the degraded image to the first step whose signal-to-noise ratio is at least this, and leave
+    out the steps before. 0.026 is the linear schedule's t = 600. For noise: haze and darkness survive it. None: start
+    from noise."""
 
     alpha: float = Field(default=0.0636, gt=0, lt=1)
     """Step weight at 1000 steps. 0.0636 dehazing, 0.1272 low light, 0.0153 denoising in the paper."""
@@ -94,6 +113,8 @@ class ZeroAIRConfig(_Settings):
     is."""
     trust_region: float | None = Field(default=None, gt=0, le=2)
     """Upper bound of alpha · weight · ‖∂φ/∂x‖² / √ᾱ, which diverges above 2; larger steps are shortened. None: off."""
+    proximal: Proximal | None = None
+    """How far each step goes, in place of ``alpha``, ``compose_steps`` and ``trust_region``; None: by these."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     """In order of rising signal-to-noise ratio; the last one has no boundary."""
 

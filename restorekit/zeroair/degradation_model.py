@@ -1,12 +1,14 @@
 """The degradation network φ, from clean to degraded, learned anew for every image.
 
-- Four kinds (``build_degradation_model``): the authors' network of four convolutions, the same as a residual that
-  starts as the identity, an affine map of colours, and the factor and map of GDP.
+- Five kinds (``build_degradation_model``): the authors' network of four convolutions, the same as a residual that
+  starts as the identity, that with fewer channels, an affine map of colours, and the factor and map of GDP.
 - Input and output are images in [0, 1] nominally; nothing is clamped, so that gradients live outside the range too.
 - Every kind keeps height and width and sees at most 7 px around a pixel: tone, colour, haze and noise, never blur.
 """
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -33,14 +35,24 @@ Companions = Float[Tensor, "companions 3 height width"]
 """What φ is learned on: the estimate of that image first, then other clean images; or what φ makes of them."""
 
 
-class FourConvolutions(nn.Module):
-    """The authors' φ: 3x3 to 64, 128, 256 channels with leaky ReLU between, then 1x1 to 3; 371 587 parameters."""
+OFFICIAL_WIDTHS = (64, 128, 256)
+"""371 587 parameters; 24.3 GMAC at 256x256."""
 
-    def __init__(self) -> None:
+SMALL_WIDTHS = (16, 32, 32)
+"""14 435 parameters; 0.94 GMAC at 256x256."""
+
+
+class FourConvolutions(nn.Module):
+    """The authors' φ: 3x3 to three widths with leaky ReLU between, then 1x1 to 3.
+
+    Args:
+        widths: channels of the three; the authors' by default.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = OFFICIAL_WIDTHS) -> None:
         super().__init__()
-        widths = (3, 64, 128, 256)
         layers: list[nn.Module] = []
-        for inside, outside in itertools.pairwise(widths):
+        for inside, outside in itertools.pairwise((3, *widths)):
             layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(0.01)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 1))
 
@@ -61,11 +73,14 @@ class Residual(nn.Module):
     """φ(x) = x + f(x), with f the authors' network and its last layer zero at first: it starts as the identity.
 
     Differs from the paper: theirs starts as a random map of colours, whose guidance the warm-up has to outlast.
+
+    Args:
+        widths: channels of f.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, int, int] = OFFICIAL_WIDTHS) -> None:
         super().__init__()
-        self.change = FourConvolutions()
+        self.change = FourConvolutions(widths)
 
     def forward(self, clean: Images) -> Images:
         """(batch, 3, height, width) to the same shape."""
@@ -109,10 +124,14 @@ class FactorAndMap(nn.Module):
 def build_degradation_model(kind: DegradationKind, *, like: OneImage) -> nn.Module:
     """φ of one kind for an image like this, without values yet: ``initialise`` gives them. Draws no random number."""
     with torch.device("meta"):
-        if kind == "map":
-            model: nn.Module = FactorAndMap(*like.shape[-2:])
-        else:
-            model = {"residual": Residual, "cnn": FourConvolutions, "affine": ColourAffine}[kind]()
+        kinds: dict[DegradationKind, Callable[[], nn.Module]] = {
+            "residual": Residual,
+            "small": partial(Residual, SMALL_WIDTHS),
+            "cnn": FourConvolutions,
+            "affine": ColourAffine,
+            "map": partial(FactorAndMap, *like.shape[-2:]),
+        }
+        model = kinds[kind]()
     return model.to(like.dtype).to_empty(device=like.device)
 
 

@@ -5,6 +5,7 @@ Apart from the sampler (the seam of deepinv's noisy data fidelity): a sampler as
 - The gradient is taken at the clean estimate x̂₀ and never runs through the diffusion model.
 - Trajectories are a batch whose first sample is the one wanted; the others are auxiliary.
 - Everything learned is learned from one image and dropped with it.
+- φ is one for the whole image, whatever its size: it is learned on crops and applied to all of it.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from restorekit.zeroair.config import ZeroAIRConfig
 from restorekit.zeroair.degradation_model import Companions, OneImage
 from restorekit.zeroair.discriminator import Critic
 from restorekit.zeroair.fitting import DegradationFit
+from restorekit.zeroair.large_canvas import Crop, centre_crop, degrade_in_pieces, moving_crop
 from restorekit.zeroair.losses import FeatureDistance, total_variation
 from restorekit.zeroair.pool import CleanPool
 from restorekit.zeroair.stability import Amplification, check_gradient, shortening, stability_number
@@ -47,9 +49,9 @@ class Push:
     step: SignedImages
     """To be added to the next noisy sample; one for each trajectory."""
     logs: Mapping[str, Tensor]
-    """Scalars for a trace: weighted losses by name; ``saturated``, the share of x̂₀ at its bounds, which hides
-    explosions; ``change``, the root mean square of φ(x̂₀) − x̂₀, near 0 where φ collapsed to the identity; and
-    ``stability`` under a trust region."""
+    """Scalars for a trace: ``stage``, its number; weighted losses by name; ``saturated``, the share of x̂₀ at its
+    bounds, which hides explosions; ``change``, the root mean square of φ(x̂₀) − x̂₀, near 0 where φ collapsed to the
+    identity; and ``stability`` under a trust region."""
 
 
 @runtime_checkable
@@ -101,6 +103,11 @@ class ZeroAIRGuidance:
         self._critic: Critic | None = None
 
     @property
+    def remedy(self) -> str:
+        """What to change where steps explode."""
+        return f"lower alpha (now {self.config.alpha:.4g}), set trust_region to 0.5"
+
+    @property
     def degradation(self) -> nn.Module:
         """φ as it is now."""
         if self._known is not None:
@@ -132,24 +139,48 @@ class ZeroAIRGuidance:
         """
         weights = self._schedule.at(moment.timestep)
         leaf = estimate.detach().requires_grad_(True)
-        logs: dict[str, Tensor] = {"saturated": (estimate[:1].abs() >= 1.0).float().mean()}
+        logs: dict[str, Tensor] = {
+            "stage": torch.tensor(float(weights.number)),
+            "saturated": (estimate[:1].abs() >= 1.0).float().mean(),
+        }
         with torch.enable_grad():
             clean = to_unsigned(leaf)
-            companions = self._companions(clean.detach(), moment)
+            crop = self._crop(clean, moment)
+            companions = self._companions(crop(clean.detach()), moment)
             if self._fit is not None:
-                logs |= self._fit.learn(companions, self._degraded)
+                logs |= self._fit.learn(companions, crop(self._degraded))
             step = torch.zeros_like(leaf)
             if weights.stage.guides:
-                made = self.degradation(clean if weights.stage.guide_auxiliary else clean[:1])
-                losses = self._losses(clean, made, companions, weights)
+                made = degrade_in_pieces(self.degradation, clean if weights.stage.guide_auxiliary else clean[:1])
+                losses = self._losses(clean, made, companions, weights, crop)
                 (gradient,) = torch.autograd.grad(torch.stack(list(losses.values())).sum(), leaf)
-                alpha = self._alpha * self._trust(clean.detach(), weights, moment, logs)
-                step = -2.0 * alpha * leaf[0].numel() * gradient
                 logs |= {name: loss.detach() for name, loss in losses.items()}
                 logs["change"] = (made[:1] - clean[:1]).detach().square().mean().sqrt()
-        rate = self.config.fit.learning_rate
-        check_gradient(step, moment, stage=weights.number, alpha=self.config.alpha, learning_rate=rate)
+                step = self.move(gradient, clean.detach(), weights, moment, logs)
+        remedy = f"{self.remedy}, or lower fit.learning_rate (now {self.config.fit.learning_rate:.4g})"
+        check_gradient(step, moment, stage=weights.number, remedy=remedy)
         return Push(step, logs)
+
+    def move(
+        self, gradient: Images, clean: Images, weights: StageWeights, moment: Moment, logs: dict[str, Tensor]
+    ) -> Images:
+        """The step that a gradient at the clean estimates makes: −2 alpha · 3 · height · width · ∇L.
+
+        Args:
+            gradient: ∇L of the signed estimates, zero for trajectories that are not guided.
+            clean: the estimates, in [0, 1].
+            weights: of the stage.
+            moment: where in the run.
+            logs: more can be added.
+        """
+        alpha = self._alpha * self._trust(clean, weights, moment, logs)
+        return -2.0 * alpha * gradient[0].numel() * gradient
+
+    def _crop(self, clean: Images, moment: Moment) -> Crop:
+        """Where φ is learned at this step."""
+        height, width = clean.shape[-2:]
+        whole = self.config.fit.model == "map"
+        return moving_crop(height, width, max(height, width) if whole else self.config.fit.crop_px, step=moment.step)
 
     def _companions(self, clean: Images, moment: Moment) -> Companions:
         """What φ learns from: the trajectories, or the guided one and images of the pool at a like noise level."""
@@ -158,7 +189,12 @@ class ZeroAIRGuidance:
         return torch.cat([clean[:1], self._pool.at(moment, self.config.auxiliary_count).to(clean)])
 
     def _losses(
-        self, clean: Images, made: Float[Tensor, "guided 3 height width"], companions: Companions, weights: StageWeights
+        self,
+        clean: Images,
+        made: Float[Tensor, "guided 3 height width"],
+        companions: Float[Tensor, "companions 3 crop_height crop_width"],
+        weights: StageWeights,
+        crop: Crop,
     ) -> dict[str, Tensor]:
         """The terms with a weight, each times its weight; sums over images of means over pixels."""
         stage = weights.stage
@@ -170,18 +206,20 @@ class ZeroAIRGuidance:
             removed = clean[:1] - self._degraded
             with torch.no_grad():
                 expected = companions - self.degradation(companions)
-            self._critic.learn(removed, expected)
+            self._critic.learn(crop(removed), expected)
             losses["adversarial"] = stage.adversarial * self._critic.penalty(removed)
         if stage.total_variation > 0:
             losses["total_variation"] = stage.total_variation * total_variation(clean[:1])
         return losses
 
     def _trust(self, clean: Images, weights: StageWeights, moment: Moment, logs: dict[str, Tensor]) -> float:
-        """The share of alpha that the trust region leaves; without one, 1 and nothing is measured."""
+        """The share of alpha that the trust region leaves, by the middle of a large image; without one, 1."""
         if self.config.trust_region is None:
             return 1.0
-        guided = clean[:1]
-        start = self.degradation(guided).detach() - self._degraded
+        height, width = clean.shape[-2:]
+        crop = centre_crop(height, width, self.config.fit.crop_px)
+        guided = crop(clean[:1])
+        start = self.degradation(guided).detach() - crop(self._degraded)
         amplification = self._amplification.update(self.degradation, guided, start=start)
         number = stability_number(self._alpha, weights.reconstruction, moment.alpha_bar, float(amplification))
         logs["stability"] = torch.tensor(number)

@@ -2,8 +2,8 @@
 
 - ``reference-*``: the three settings of the authors' code, one per degradation, in its order and with its constants.
   They need the VGG-16 feature loss and 1000 evaluations, each of two images of 256 px.
-- ``blind``: one setting for every degradation; ``fast``: the same with at most 100 evaluations of the diffusion model,
-  counted per image. Neither needs a feature network.
+- ``blind``: one setting for every degradation; ``fast``: the same with at most 100 evaluations of the diffusion model
+  per image. Neither needs a feature network; both learn a small φ on crops, and see other clean images in a pool.
 - ``gdp``: the baseline that the paper compares with, in our frame.
 """
 
@@ -116,7 +116,8 @@ _BLIND = ZeroAIRConfig(
         Stage(below_snr=snr_border(50), reconstruction=1.0),
         Stage(reconstruction=1.0, total_variation=1e-4),
     ),
-    fit=FitSettings(model="residual", content=0.2, adversarial=0.3, inner_steps=2),
+    auxiliary="pool",
+    fit=FitSettings(model="small", content=0.2, adversarial=0.3, learning_rate=2e-3, inner_steps=2, crop_px=64),
 )
 
 PRESETS: dict[str, ZeroAIRConfig] = {
@@ -148,7 +149,7 @@ PRESETS: dict[str, ZeroAIRConfig] = {
         fit=FitSettings(model="cnn", content=3.0, features=2e-3, adversarial=1e-3, discriminator_learning_rate=1e-3),
     ),
     "blind": _BLIND,
-    "fast": _changed(_BLIND, steps=50, fit=_changed_fit(_BLIND.fit, inner_steps=8)),
+    "fast": _changed(_BLIND, steps=75, fit=_changed_fit(_BLIND.fit, inner_steps=4)),
     "gdp": ZeroAIRConfig(
         steps=1000,
         alpha=80000 / (2 * 3 * 256 * 256),

@@ -21,6 +21,7 @@ from restorekit.zeroair.guidance import Guidance, NoiseProcess
 from restorekit.zeroair.pool import CleanPool
 from restorekit.zeroair.stability import check_estimate
 from restorekit.zeroair.stages import Moment
+from restorekit.zeroair.warm_start import begin_late, noised
 
 __all__ = ["OnStep", "StepReport", "make_pool", "restore_image", "reverse_process"]
 
@@ -51,6 +52,7 @@ def restore_image(
     guidance: Guidance,
     *,
     generator: torch.Generator,
+    start: Images | None = None,
     on_step: OnStep | None = None,
 ) -> Images:
     """Restore one image: sample the prior under guidance.
@@ -65,6 +67,7 @@ def restore_image(
         config: steps, sampler and auxiliaries are read here; the guidance has its own part.
         guidance: is begun here, and keeps what it learned until it is begun again.
         generator: on the CPU, for the same noise on every device, or on the device of ``degraded``.
+        start: what a warm start begins from in place of ``degraded``, such as a cheap restoration; same shape.
         on_step: called after every step.
 
     Returns:
@@ -72,13 +75,16 @@ def restore_image(
 
     Raises:
         ImageError: more than one image, a size the prior cannot take, or a run that diverges.
-        UsageError: a number of steps that the prior or the sampler cannot take.
+        UsageError: a number of steps that the prior or the sampler cannot take, or a warm start after the last one.
 
     Differs from the authors' code: the 8-bit image they save is cut off, not rounded; here rounding is the caller's.
     """
     _check(prior, degraded)
     with torch.inference_mode(mode=False), torch.no_grad():  # a caller may be in inference mode, where nothing learns
-        return _restore(prior, degraded.clone(), config, guidance, generator, on_step)
+        begin = degraded if start is None else start
+        return _restore(
+            prior, degraded.clone(), config, guidance, start=begin.clone(), generator=generator, on_step=on_step
+        )
 
 
 def reverse_process(
@@ -109,8 +115,9 @@ def reverse_process(
     # the noise that goes with the clipped estimate, as in guided-diffusion; diffusers would keep the one predicted
     options = {"eta": eta, "use_clipped_model_output": True} if ddim else {}
     timesteps = [int(timestep) for timestep in scheduler.timesteps]
+    alpha_bars = [float(scheduler.alphas_cumprod[timestep]) for timestep in timesteps] + [1.0]
     for index, timestep in enumerate(timesteps):
-        moment = Moment(index + 1, len(timesteps), timestep, float(scheduler.alphas_cumprod[timestep]))
+        moment = Moment(index + 1, len(timesteps), timestep, alpha_bars[index], alpha_bars[index + 1])
         prediction = prior.predict(noisy, timestep)
         if ddim:
             prediction = prediction[:, :3]  # it has no use for a predicted variance
@@ -157,10 +164,14 @@ def _restore(
     degraded: Images,
     config: ZeroAIRConfig,
     guidance: Guidance,
+    *,
+    start: Images,
     generator: torch.Generator,
     on_step: OnStep | None,
 ) -> Images:
     scheduler = make_scheduler(prior, config.sampler, steps=config.steps, timesteps=config.timesteps)
+    if config.start_snr is not None:
+        begin_late(scheduler, config.start_snr)
     timesteps = scheduler.timesteps
     spacing = (int(timesteps[0]) + 1) / len(timesteps)
     guidance.begin(degraded, NoiseProcess(scheduler.alphas_cumprod, spacing), generator=generator)
@@ -168,10 +179,12 @@ def _restore(
     if config.reset == "reference":
         torch.randint(0, 1000, (count,), generator=generator, device=generator.device)
     shape = (count, *degraded.shape[1:])
-    noisy = torch.randn(shape, generator=generator, device=generator.device, dtype=degraded.dtype)
+    noisy = torch.randn(shape, generator=generator, device=generator.device, dtype=degraded.dtype).to(degraded.device)
+    if config.start_snr is not None:
+        noisy = noised(start, noisy, float(scheduler.alphas_cumprod[int(timesteps[0])]))
     sampled = reverse_process(
         prior,
-        noisy.to(degraded.device),
+        noisy,
         scheduler,
         guidance=guidance,
         generator=generator,

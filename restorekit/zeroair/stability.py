@@ -73,13 +73,10 @@ def check_estimate(estimate: SignedImages, moment: Moment) -> None:
         )
 
 
-def check_gradient(gradient: SignedImages, moment: Moment, *, stage: int, alpha: float, learning_rate: float) -> None:
-    """Raise ImageError if the guidance is not finite or too large to be undone; the message says what to lower."""
+def check_gradient(gradient: SignedImages, moment: Moment, *, stage: int, remedy: str) -> None:
+    """Raise ImageError if the guidance is not finite or too large to be undone; ``remedy`` says what to lower."""
     size = float(gradient.square().mean().sqrt())
     if size < EXPLODED:
         return
     got = f"a step of {size:.3g}" if math.isfinite(size) else "NaN or infinity"
-    raise ImageError(
-        f"zeroair: {moment}, stage {stage}: expected guidance below {EXPLODED:g}, got {got}; lower alpha "
-        f"(now {alpha:.4g}), set trust_region to 0.5, or lower fit.learning_rate (now {learning_rate:.4g})"
-    )
+    raise ImageError(f"zeroair: {moment}, stage {stage}: expected guidance below {EXPLODED:g}, got {got}; {remedy}")

@@ -26,6 +26,8 @@ class Moment:
     """Of the noise schedule, 0 the clean end."""
     alpha_bar: float
     """Share of the clean image's variance at ``timestep``."""
+    alpha_bar_next: float = 1.0
+    """The same at the step that follows; 1 after the last."""
 
     def __str__(self) -> str:
         return f"step {self.step} of {self.steps} (timestep {self.timestep})"

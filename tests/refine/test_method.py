@@ -14,13 +14,12 @@ from restorekit.core.networks.dense_unet import DenseUNetConfig
 from restorekit.core.networks.restorer import NetworkRestorer
 from restorekit.core.restorer import GlobalRestorer, Method
 from restorekit.core.weights import load_metadata, load_weights, save_weights
-from restorekit.errors import ModelError, RecipeError, SpecError
+from restorekit.errors import ModelError, RecipeError
 from restorekit.methods import load_method
 from restorekit.priors.image_statistics import StatisticsPrior
 from restorekit.recipe import Recipe
 from restorekit.refine import METHOD
-from restorekit.refine.controls import RandomPrior, ZeroPrior
-from restorekit.refine.settings import CONTROLS, RefineConfig
+from restorekit.refine.settings import RefineConfig
 from restorekit.refine.student import StudentPrior
 from restorekit.training import CropBatches, TrainingSettings, open_pool, run_recipe, train
 from restorekit.training.run import TrainableMethod
@@ -242,13 +241,6 @@ def test_without_a_pool_crops_are_always_new(zoo, photos, tmp_path) -> None:
     assert task.prepare_batches(fresh, folder=tmp_path, device=torch.device("cpu")) is fresh
 
 
-@pytest.mark.parametrize(("control", "kind"), [("zero", ZeroPrior), ("random", RandomPrior)])
-def test_module_trained_with_a_control_is_used_with_it(control, kind) -> None:
-    restorer = METHOD.restorer(RefineConfig(**{**INSIDE, "prior": "clip"}, control=control))
-    assert isinstance(restorer.prior, kind)
-    assert control in CONTROLS
-
-
 def test_restorer_is_pickled_without_weights(trained) -> None:
     restorer = from_file(trained(NAMED))
     expected = restorer.restore(images())
@@ -260,15 +252,6 @@ def test_restorer_is_pickled_without_weights(trained) -> None:
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 
-def test_unknown_names_list_the_valid_ones() -> None:
-    with pytest.raises(
-        ModelError, match=r"one of nafnet, restormer, dense_unet, .* got the model 'nafnt'.*mean nafnet"
-    ):
-        METHOD.restorer(RefineConfig(base="nafnt"))
-    with pytest.raises(SpecError, match=r"prior: expected one of statistics, .* got 'clop'; did you mean clip"):
-        METHOD.restorer(RefineConfig(**{**INSIDE, "prior": "clop"}))
-
-
 def test_checkpoint_of_another_shape_says_which_tensor_differs(trained) -> None:
     path = trained(NAMED)
     wider = RefineConfig(**{**NAMED, "module": {**MODULE, "width": 8}}, weights=str(path))
@@ -277,12 +260,6 @@ def test_checkpoint_of_another_shape_says_which_tensor_differs(trained) -> None:
         METHOD.restorer(wider).restore(images())
     with pytest.raises(ModelError, match=expected):
         METHOD.task(wider, None)
-
-
-def test_weights_of_another_method_are_refused(tmp_path) -> None:
-    save_weights(tmp_path / "w.safetensors", {"x": torch.zeros(1)}, {"method": "constyle"})
-    with pytest.raises(ModelError, match="expected the weights of a refinement, got those of constyle"):
-        METHOD.restorer(RefineConfig(**NAMED, weights=str(tmp_path / "w.safetensors")))
 
 
 def test_weights_without_a_module_are_refused(zoo) -> None:
@@ -316,27 +293,3 @@ def test_batch_of_one_cannot_be_shuffled(zoo) -> None:
         RecipeError, match=r"training.batch_size: expected at least 2, to shuffle priors between, got 1"
     ):
         METHOD.given(zoo).task(RefineConfig(**NAMED, control="shuffled"), recipe)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"base_options": {"width": 8}}, "base_options: expected none, since no base_network is named"),
-        ({"base_network": "nafnt"}, "base_network: network: expected one of nafnet"),
-        ({"base_network": "nafnet", "base_options": {"channels": 1}}, "expected one from 3 planes to 3, got 1 to 1"),
-        ({"module": {"restored_planes": 1, "degraded_planes": 1}}, "recipes are about RGB photos, got 1 and 1"),
-        ({"joint": True, "embed_base": False}, "embed_base: expected true, since the base has weights of its own"),
-        ({"learn": "student"}, "learn: expected all, since student or weights are not given"),
-        ({"learn": "student", "student": {}, "weights": "w", "joint": True}, "since only the student learns"),
-        (
-            {"student": {}, "module": {"prior_use": "concat_2d"}},
-            "student: expected none, since it foretells one vector",
-        ),
-        ({"student": {}, "control": "zero"}, "student: expected none beside control = zero"),
-        ({"student": {}, "embed_prior": True}, "embed_prior: expected false"),
-        ({"loss": "sci", "balance": 0.1}, "loss: expected one that knows clean photos beside balance, got sci"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(values, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        RefineConfig(**values)

@@ -12,8 +12,8 @@ from restorekit.core.image.canvas import TensorView
 from restorekit.core.image.tiling import TilingOptions, restore_images, restore_samples
 from restorekit.core.networks.dense_unet import DenseUNetConfig
 from restorekit.core.networks.restorer import NetworkRestorer
-from restorekit.core.networks.routed_restorer import RoutedRestorer
 from restorekit.core.networks.routed_unets import RoutedUNetsConfig
+from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
 from restorekit.core.restorer import GlobalRestorer, InputSpec, Restorer
 from restorekit.errors import DependencyError, ModelError
 from restorekit.priors.image_statistics import StatisticsPrior
@@ -88,7 +88,7 @@ def student_prior(dim=12):
 BASES = {
     "pointwise": Darker,
     "network": lambda: awake(NetworkRestorer("unet", SMALL_UNET)),
-    "surveyed": lambda: awake(RoutedRestorer("routed", RoutedUNetsConfig(experts=(SMALL_UNET, SMALL_UNET)))),
+    "surveyed": lambda: awake(SurveyedNetworkRestorer("routed", RoutedUNetsConfig(experts=(SMALL_UNET, SMALL_UNET)))),
 }
 
 

@@ -182,3 +182,32 @@ def test_text_has_enough_contrast_in_both_schemes(browser, page, dark):
             light, dim = sorted((luminance(ink), luminance(paper)), reverse=True)
             assert (light + 0.05) / (dim + 0.05) >= 4.5
     assert (luminance(browser.run(papers)[0]) < 0.1) == dark
+
+
+def test_strip_shows_every_picture_at_the_same_place_and_chooses_the_right_side(browser, page):
+    browser.open(page, address="#image=2&zoom=4&x=0.3&y=0.6", width=700, height=700)
+    places = browser.run(
+        "[...document.querySelectorAll('#strip img')].map(i => {"
+        "const a = i.getBoundingClientRect(), b = i.parentElement.getBoundingClientRect();"
+        "return [a.x - b.x, a.y - b.y, a.width]; })"
+    )
+    assert len(places) == 5
+    stage, picture = box(browser, "stage"), box(browser, "right-picture")
+    share = 168 / stage["width"]
+    expected = [(picture["x"] - stage["x"]) * share, (picture["y"] - stage["y"]) * share, picture["width"] * share]
+    for place in places:
+        assert place == pytest.approx(expected, abs=1.5)
+    browser.run("[...document.querySelectorAll('#strip button')].at(-1).click()")
+    assert browser.view()["right"] == "clean"
+    assert browser.run("document.querySelector('#strip [aria-pressed=true]').dataset.label") == "clean"
+    assert browser.complaints() == []
+
+
+def test_difference_covers_the_stage_and_is_part_of_the_address(browser, page):
+    browser.open(page, address="#difference=1&split=20")
+    assert browser.run("getComputedStyle(document.getElementById('left-layer')).clipPath") == "inset(0px)"
+    assert browser.run("getComputedStyle(document.getElementById('left-layer')).mixBlendMode") == "difference"
+    browser.run("document.getElementById('difference').click()")
+    assert browser.view()["difference"] == "false"
+    assert "difference" not in browser.run("new Promise(done => setTimeout(() => done(location.hash), 400))")
+    assert browser.complaints() == []

@@ -90,7 +90,7 @@ def test_page_shows_table_scores_addresses_run_and_notes(parsed):
         "30.50",
         "psnr[rgb|per-image|u8|crop0]",
         "ssim[rgb|per-image|u8|crop0|gauss11]",
-        "over 2 images (2000 resamples)",
+        "n=2: no interval and no test (8 images are the fewest for either)",
         "restorekit compare in --degrade noise:sigma=25",
         "2026-01-02 03:04:05 UTC",
         "17.1 M",
@@ -119,7 +119,7 @@ def test_page_pictures_are_exact_where_they_fit(page, parsed, pictured):
     for (name, label), attributes in figures.items():
         data = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pictured.pictures[name][label])
-    assert "Pictures are exact (PNG)." in page
+    assert "Pictures are exact (PNG). Cap: 9.5 MB for all pictures." in page
 
 
 def test_page_without_pictures_has_tables_only(report_of):
@@ -173,3 +173,14 @@ def test_first_picture_is_kept_whatever_it_takes():
     encoded, sentence = encode_pictures(noisy(100, 100, 2), budget_bytes=10)
     assert list(encoded) == ["0"]
     assert "1 of 2 images" in sentence
+
+
+def test_page_shows_the_hash_of_every_protocol(parsed, pictured):
+    text = "".join(parsed.text)
+    for metric in pictured.metrics:
+        assert metric.protocol.short_hash in text
+
+
+def test_page_compares_every_pair(page):
+    row = '<tr><td class="word">good</td><td class="word">bad|&lt;i&gt;</td><td class="word">PSNR</td>'
+    assert row in page.partition('<h2 id="pairs">Every pair</h2>')[2]

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from restorekit.report import MetricInfo
-from restorekit.report.renderings import format_number, scores_csv
+from restorekit.report.data import scores_csv
+from restorekit.report.renderings import format_number
 
 PSNR = "psnr[rgb|per-image|u8|crop0]"
 

@@ -17,7 +17,7 @@ from restorekit.zeroair.fitting import DegradationFit
 from restorekit.zeroair.losses import ADVERSARIAL, load_vgg16_distance
 from restorekit.zeroair.stability import Amplification
 
-KINDS: tuple[Any, ...] = ("residual", "cnn", "affine", "map")
+KINDS: tuple[Any, ...] = ("residual", "small", "cnn", "affine", "map")
 
 
 def fresh(kind: Any, like: Tensor, seed: int = 0) -> nn.Module:
@@ -40,13 +40,24 @@ def test_networks_have_the_published_number_of_parameters(image: Tensor) -> None
     assert count(fresh("affine", image)) == 12
 
 
+@pytest.mark.parametrize(("kind", "giga"), [("cnn", 24.3), ("residual", 24.3), ("small", 0.94)])
+def test_degradation_models_cost_what_they_say(kind: Any, giga: float) -> None:
+    """Multiplications of one pass at 256x256, counted by PyTorch, which counts additions too."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = build_degradation_model(kind, like=torch.empty(1, 3, 256, 256, device="meta"))
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, 256, 256, device="meta"))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(giga, rel=0.005)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_degradation_models_keep_the_size_and_repeat_for_a_seed(kind: Any, image: Tensor) -> None:
     assert fresh(kind, image)(image).shape == image.shape
     assert torch.equal(fresh(kind, image, 1)(image), fresh(kind, image, 1)(image))
 
 
-@pytest.mark.parametrize("kind", ["residual", "affine", "map"])
+@pytest.mark.parametrize("kind", ["residual", "small", "affine", "map"])
 def test_these_degradation_models_start_as_the_identity(kind: Any, image: Tensor) -> None:
     assert torch.equal(fresh(kind, image)(image), image)
 

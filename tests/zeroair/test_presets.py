@@ -9,6 +9,7 @@ from restorekit.errors import UsageError
 from restorekit.priors.gaussian_diffusion_prior import GaussianDiffusionPrior
 from restorekit.zeroair.config import FitSettings, Stage, ZeroAIRConfig
 from restorekit.zeroair.presets import ABLATIONS, PRESETS, preset, snr_border
+from restorekit.zeroair.settings import PoolSettings
 from restorekit.zeroair.stability import stability_number
 from restorekit.zeroair.stages import StageSchedule, composed_alpha
 
@@ -61,9 +62,10 @@ def test_composed_alpha_leaves_what_the_short_steps_leave() -> None:
 
 
 def test_fast_preset_stays_within_a_hundred_evaluations() -> None:
-    config = preset("fast")
-    assert config.auxiliary == "image"
-    assert config.steps * (1 + config.auxiliary_count) <= 100
+    """Of one 256 px image; those of the pool count by their pixels."""
+    config, pool = preset("fast"), PoolSettings()
+    assert config.auxiliary == "pool"
+    assert config.steps + pool.count * pool.steps * (config.fit.crop_px / 256) ** 2 <= 100
     assert config.steps * config.fit.inner_steps >= 300
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from restorekit.core.image.convention import SAMPLE_PEAK, Images, Samples, check_images, to_images
+from restorekit.core.image.patches import PATCH_PX, Patches, patch_corners
 from restorekit.core.restorer import InputSpec, Window
 
 __all__ = ["Canvas", "TensorView", "round_up"]
@@ -77,6 +78,12 @@ class Canvas:
             averaged[index] = np.add.reduceat(strip, starts, axis=0) / counts
         averaged /= SAMPLE_PEAK[self.samples.dtype.name]
         return to_images(averaged)
+
+    def patches(self) -> Patches:
+        """Evenly spaced pieces of the image without padding, at full resolution; see ``cut_patches``."""
+        corners = patch_corners(*self.samples.shape[:2])
+        pieces = (self.samples[top : top + PATCH_PX, left : left + PATCH_PX] for top, left in corners)
+        return torch.cat([to_images(piece) for piece in pieces])[None]
 
 
 class TensorView(Canvas):

@@ -15,7 +15,7 @@ from restorekit.core.networks.convert import convert_checkpoint, read_descriptio
 from restorekit.core.networks.foreign import load_foreign
 from restorekit.core.networks.measure import count_macs, count_parameters
 from restorekit.core.networks.restorer import NetworkRestorer
-from restorekit.core.networks.routed_restorer import network_restorer
+from restorekit.core.networks.surveyed import network_restorer
 
 __all__ = [
     "NETWORKS",

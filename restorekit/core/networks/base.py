@@ -35,6 +35,11 @@ class NetworkConfig(BaseModel, ABC):
     summary: ClassVar[str]
     """One line for lists of networks."""
 
+    @property
+    def surveyed(self) -> bool:
+        """Whether the network reads the whole photo before it restores pieces of it; see ``surveyed``."""
+        return False
+
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with fresh weights on the current default device."""

@@ -5,9 +5,10 @@ arXiv:1609.05158).
 
 - CPUs run dense convolutions near their peak and depthwise ones, norms and full-resolution features at the speed of
   memory. So there are no norms, and nothing is computed at full resolution.
-- Nothing looks at the whole image: the receptive field is bounded and known, so tiled equals whole.
+- But for that curve nothing looks at the whole image: the receptive field is bounded and known, so tiled equals whole.
 - The input is centred and scaled before the first layer: twice the gain in noise and rain after 400 steps.
 - The last layer starts at zero: a fresh network returns its input.
+- For low light and haze a tone curve comes first, estimated on a thumbnail of the whole photo (``tones``).
 """
 
 from itertools import pairwise
@@ -18,7 +19,9 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import nn
 
+from restorekit.core.image.patches import Patches
 from restorekit.core.networks.base import BlockCounts, FeatureMaps, NetworkConfig, PlainImages, Width
+from restorekit.core.networks.tone import Curves, Toner, apply_curves
 
 __all__ = ["DenseBlock", "DenseUNet", "DenseUNetConfig"]
 
@@ -40,6 +43,8 @@ class DenseUNetConfig(NetworkConfig):
     """Residual blocks of each level. Each level but the last has them twice, on the way down and on the way up."""
     channels: Width = 3
     """Colour planes of the image: 3 for RGB, 1 for gray."""
+    tones: bool = False
+    """Whether a tone curve for the whole photo comes first; for RGB."""
 
     @model_validator(mode="after")
     def _levels_agree(self) -> "DenseUNetConfig":
@@ -47,11 +52,18 @@ class DenseUNetConfig(NetworkConfig):
             raise ValueError(
                 f"widths and blocks: expected as many levels in both, got {len(self.widths)} and {len(self.blocks)}"
             )
+        if self.tones and self.channels != 3:
+            raise ValueError(f"channels: expected 3, since tone curves are for RGB, got {self.channels}")
         return self
 
     def build(self) -> "DenseUNet":
         """The network with fresh weights."""
         return DenseUNet(self)
+
+    @property
+    def surveyed(self) -> bool:
+        """For the tone curve."""
+        return self.tones
 
     @property
     def planes(self) -> tuple[int, int]:
@@ -66,6 +78,8 @@ class DenseUNetConfig(NetworkConfig):
     @property
     def receptive_field_px(self) -> int:
         """Radius of the receptive field in px, exact: the largest over all places of an output pixel in its cell.
+
+        It is that of ``restore``, once the photo was read.
 
         The cells are what the network's strides make of the image, ``multiple_of`` px wide.
         """
@@ -93,9 +107,20 @@ class DenseUNet(nn.Module):
         self.decoder = nn.ModuleList(_stack(*level) for level in zip(widths[:-1], blocks, strict=False))
         self.head = nn.Conv2d(widths[0], 4 * config.channels, 3, padding=1)
         _initialise(self.head, gain=0.0)
+        self.toner = Toner() if config.tones else None
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore images whose height and width are multiples of ``config.multiple_of``; same shape, unclamped."""
+        return self.restore(images, self.read(images))
+
+    def read(self, photos: PlainImages, patches: Patches | None = None) -> Curves | None:  # noqa: ARG002
+        """The tone curves of whole photos, or of smaller views of them; None for a network without."""
+        return None if self.toner is None else self.toner(photos)
+
+    def restore(self, images: PlainImages, curves: Curves | None) -> PlainImages:
+        """Restore images, or tiles of them, given what was read of the whole."""
+        if curves is not None:
+            images = apply_curves(images, curves)
         features: FeatureMaps = self.stem(F.pixel_unshuffle(images, 2).sub_(0.5).mul_(4))
         skips = []
         for blocks, down in zip(self.encoder, self.downs, strict=True):

@@ -1,13 +1,11 @@
 """Networks that must know something of the whole photo: found once by ``survey``, used by every tile."""
 
-from abc import abstractmethod
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from restorekit.core.image.canvas import TensorView
 from restorekit.core.image.convention import Images, check_images
@@ -15,11 +13,23 @@ from restorekit.core.networks.base import NetworkConfig, PlainImages
 from restorekit.core.networks.restorer import NetworkRestorer, network_spec
 from restorekit.core.restorer import WholeView, Window
 
-__all__ = ["SurveyedNetworkRestorer"]
+__all__ = ["OVERVIEW_PX", "SurveyedNetworkRestorer", "network_restorer"]
+
+OVERVIEW_PX = 512
+"""Longer side, in px, of the view that thumbnails are made from; what is finer does not show in them."""
+
+
+def network_restorer(name: str, config: NetworkConfig, weights: Path | None = None) -> NetworkRestorer:
+    """The restorer that suits a network; arguments and errors as in ``NetworkRestorer``."""
+    kind = SurveyedNetworkRestorer if config.surveyed else NetworkRestorer
+    return kind(name, config, weights)
 
 
 class SurveyedNetworkRestorer(NetworkRestorer):
-    """A ``GlobalRestorer`` for one of our networks; a subclass says what is surveyed and how it is used.
+    """A ``GlobalRestorer`` for one of our networks.
+
+    The network has ``read(photos, patches)``, whose result ``restore(images, reading)`` takes for each tile. Subclasses
+    may survey in another way.
 
     Args:
         name: as given to ``--model``.
@@ -30,13 +40,15 @@ class SurveyedNetworkRestorer(NetworkRestorer):
     def __init__(self, name: str, config: NetworkConfig, weights: Path | None = None) -> None:
         super().__init__(name, config, weights, replace(network_spec(config), tiling="shared"))
 
-    @abstractmethod
-    def look(self, network: nn.Module, view: WholeView) -> Any:
+    def look(self, network: Any, view: WholeView) -> Any:
         """What the tiles need to know of the whole photo; on this restorer's device."""
+        overview, patches = view.overview(OVERVIEW_PX), view.patches()
+        return network.read(overview.to(self.device, torch.float32), patches.to(self.device, torch.float32))
 
-    @abstractmethod
-    def restore_given(self, network: nn.Module, images: PlainImages, code: Any) -> PlainImages:
+    def restore_given(self, network: Any, images: PlainImages, code: Any) -> PlainImages:
         """Restore tiles of one photo given what ``look`` found."""
+        restored: PlainImages = network.restore(images, code)
+        return restored
 
     def survey(self, view: WholeView) -> Any:
         """What ``restore_tile`` needs to know of the whole photo."""

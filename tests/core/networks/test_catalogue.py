@@ -12,7 +12,7 @@ TINY = {
     "nafnet": {"width": 4, "encoder_blocks": [1], "middle_blocks": 1, "decoder_blocks": [1]},
     "restormer": {"width": 4, "blocks": [1, 1], "heads": [1, 2], "refinement_blocks": 1},
     "dense_unet": {"widths": [4, 6], "blocks": [1, 1]},
-    "routed_unets": {"experts": [{"widths": [4], "blocks": [1]}, {"widths": [6], "blocks": [0]}], "router_width": 4},
+    "routed_unets": {"experts": [{"widths": [4], "blocks": [1]}, {"widths": [6], "blocks": [0], "tones": True}]},
     "maxim": {"width": 4, "windows": [4, 2, 2], "groups": 1, "middle_blocks": 1},
     "snr_aware": {"width": 4, "blocks": [0, 1, 0], "layers": 1, "heads": 2, "head_width": 4, "feedforward_width": 8},
     "zero_dce": {"width": 4, "iterations": 2},

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from restorekit.core.image.tiling import TilingOptions, restore_samples
-from restorekit.core.networks import NetworkRestorer, configure, count_parameters
+from restorekit.core.networks import NetworkRestorer, configure, count_parameters, network_restorer
 from restorekit.core.networks.measure import count_macs
+from restorekit.core.networks.tone import apply_curves
+from restorekit.errors import ModelError
 
 
 def positive_network(config):
@@ -69,3 +71,29 @@ def test_default_fits_the_package() -> None:
     config = configure("dense_unet")
     assert 1_000_000 < count_parameters(config) <= 5_800_000
     assert count_macs(config, height_px=1024, width_px=1024) / 1.048576e9 < 200  # the CPU budget of 0.45 MP/s
+
+
+def test_tones_are_applied_before_the_network_and_are_for_colour() -> None:
+    options = {"widths": (4, 6), "blocks": (1, 1)}
+    network = configure("dense_unet", options | {"tones": True}).build()
+    torch.nn.init.normal_(network.toner.curves.weight, std=0.05)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    images = torch.rand(2, 3, 16, 24)
+    toned = apply_curves(images, network.toner(images))
+    assert (toned - images).abs().max() > 0.01
+    torch.testing.assert_close(network(images), network.restore(toned, None))
+    with pytest.raises(ModelError, match="channels: expected 3, since tone curves are for RGB, got 1"):
+        configure("dense_unet", options | {"tones": True, "channels": 1})
+
+
+def test_tiles_share_the_tones_of_the_whole_photo() -> None:
+    restorer = network_restorer("toned", configure("dense_unet", {"widths": (4,), "blocks": (1,), "tones": True}))
+    torch.manual_seed(0)
+    restorer._module = restorer.config.build().eval()
+    torch.nn.init.normal_(restorer._module.toner.curves.weight, std=0.05)
+    torch.nn.init.normal_(restorer._module.head.weight, std=0.1)
+    photo = np.random.default_rng(0).random((90, 130, 3), dtype=np.float32)
+    photo[:45] *= 0.2  # a tile by itself would be toned otherwise
+    whole = restore_samples(restorer, photo)
+    np.testing.assert_allclose(restore_samples(restorer, photo, TilingOptions(tile_px=48)), whole, atol=1e-5)
+    assert np.abs(whole - photo).max() > 0.01

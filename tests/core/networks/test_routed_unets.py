@@ -1,30 +1,31 @@
-"""RoutedUNets: one expert for each photo, chosen and toned by what a thumbnail shows; tiled equals whole."""
+"""RoutedUNets: one expert for each photo, chosen and toned by what the whole photo shows; tiled equals whole."""
 
 import numpy as np
 import pytest
 import torch
 
+from restorekit.core.image.patches import cut_patches
 from restorekit.core.image.tiling import TilingOptions, restore_samples
 from restorekit.core.networks import configure, count_macs, count_parameters, network_restorer
-from restorekit.core.networks.routed_unets import Reading, apply_curves
+from restorekit.core.networks.routed_unets import Reading
+from restorekit.core.networks.tone import apply_curves
 from restorekit.core.restorer import GlobalRestorer
 from restorekit.errors import ModelError
 
-SMALL = {
-    "experts": [{"widths": [4, 6], "blocks": [1, 1]}, {"widths": [4], "blocks": [1]}],
-    "view_px": 16,
-    "router_width": 4,
-}
+SMALL = {"experts": [{"widths": [4, 6], "blocks": [1, 1]}, {"widths": [4], "blocks": [1], "tones": True}]}
 
 
-def awake(config):
-    """A network whose experts, curves and router all do something, and which sends bright photos to expert 1."""
+def awake(config, *, logits: tuple[float, float] | None = None):
+    """A network whose experts and curves do something; whatever it sees, the router says ``logits``, if given."""
     torch.manual_seed(0)
     network = config.build()
     for expert in network.experts:
         torch.nn.init.normal_(expert.head.weight, std=0.1)
-    torch.nn.init.normal_(network.router.curves.weight, std=0.05)
-    torch.nn.init.zeros_(network.router.logits.weight)
+    torch.nn.init.normal_(network.experts[1].toner.curves.weight, std=0.05)
+    if logits is not None:
+        torch.nn.init.zeros_(network.router.logits.weight)
+        with torch.no_grad():
+            network.router.logits.bias.copy_(torch.tensor(logits))
     return network.eval()
 
 
@@ -33,79 +34,59 @@ def test_fresh_network_returns_its_input() -> None:
     assert torch.equal(configure("routed_unets", SMALL).build()(images), images)
 
 
-def test_each_image_is_restored_by_its_expert_alone() -> None:
+def test_each_image_is_restored_by_the_expert_of_the_largest_logit_after_its_curves() -> None:
     network = awake(configure("routed_unets", SMALL))
     images = torch.rand(4, 3, 16, 24)
-    route = torch.tensor([1, 0, 1, 0])
-    reading = network.read(images)
-    restored = network.restore(images, reading, route)
-    for place, expert in enumerate(route.tolist()):
+    curves = network.experts[1].toner(images)
+    assert curves.abs().max() > 0.01
+    reading = Reading(torch.tensor([[0.0, 1.0], [2.0, 1.0], [-3.0, -2.0], [0.1, 0.0]]), (None, curves))
+    restored = network.restore(images, reading)
+    for place, expert in enumerate([1, 0, 1, 0]):
         image = images[place : place + 1]
-        toned = apply_curves(image, reading.curves[place : place + 1, expert]) if expert else image
-        torch.testing.assert_close(restored[place : place + 1], network.experts[expert](toned))
+        toned = apply_curves(image, curves[place : place + 1]) if expert else image
+        torch.testing.assert_close(restored[place : place + 1], network.experts[expert].restore(toned, None))
 
 
-def test_without_a_route_the_largest_logit_decides() -> None:
-    network = awake(configure("routed_unets", SMALL))
-    images = torch.rand(2, 3, 16, 16)
-    _, curves = network.read(images)
-    for logits in ([[1.0, 0.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 1.0]]):
-        reading = Reading(torch.tensor(logits), curves)
-        route = torch.tensor(logits).argmax(dim=1)
-        assert torch.equal(network.restore(images, reading), network.restore(images, reading, route))
+def test_router_reads_photos_and_their_patches_and_only_the_chosen_experts_read_tones() -> None:
+    network = awake(configure("routed_unets", SMALL), logits=(1.0, 0.0))
+    photos = torch.rand(2, 3, 100, 30)
+    reading = network.read(photos, cut_patches(photos))
+    assert reading.curves == (None, None)
+    assert network.read(photos, cut_patches(photos)).logits.tolist() == [[1.0, 0.0]] * 2
+    network = awake(configure("routed_unets", SMALL), logits=(0.0, 1.0))
+    torch.testing.assert_close(network.read(photos, cut_patches(photos)).curves[1], network.experts[1].toner(photos))
+
+
+def test_logits_are_those_of_the_mean_over_patches() -> None:
+    router = awake(configure("routed_unets", SMALL)).router
+    photos, patches = torch.rand(2, 3, 40, 40), torch.rand(2, 5, 3, 24, 24)
+    maps = [router.patches(4 * (patches[:, place] - 0.5)) for place in range(5)]
+    pooled = torch.stack([torch.cat([m.mean(dim=(2, 3)), m.amax(dim=(2, 3))], dim=1) for m in maps]).mean(dim=0)
+    hidden = torch.relu(router.hidden(torch.cat([router.thumbnail(photos), pooled], dim=1)))
+    torch.testing.assert_close(router(photos, patches), router.logits(hidden))
 
 
 @pytest.mark.parametrize(("lead", "expected"), [(0.0, [0, 1, 1]), (1.0, [0, 0, 1]), (5.0, [0, 0, 0])])
 def test_another_expert_must_lead_the_first(lead: float, expected: list[int]) -> None:
     network = configure("routed_unets", SMALL | {"lead": lead}).build()
-    logits = torch.tensor([[1.0, 0.0], [0.0, 0.9], [0.0, 4.0]])
-    assert network.route_of(Reading(logits, torch.zeros(3, 2, 3, 3))).tolist() == expected
+    assert network.route_of(torch.tensor([[1.0, 0.0], [0.0, 0.9], [0.0, 4.0]])).tolist() == expected
 
 
-def test_experts_that_are_not_chosen_get_no_gradient() -> None:
-    network = awake(configure("routed_unets", SMALL)).train()
-    images = torch.rand(2, 3, 16, 16)
-    network.restore(images, network.read(images), torch.tensor([1, 1])).square().sum().backward()
-    assert all(parameter.grad is None for parameter in network.experts[0].parameters())
-    assert all(parameter.grad is not None for parameter in network.experts[1].parameters())
-    assert network.router.curves.weight.grad.abs().max() > 0
-
-
-def test_curves_are_the_formula_and_zero_curves_the_identity() -> None:
-    images = torch.rand(2, 3, 4, 4, dtype=torch.float64)
-    assert torch.equal(apply_curves(images, torch.zeros(2, 3, 3, dtype=torch.float64)), images)
-    curves = torch.tensor([[0.7, 0.1, 0.4]] * 3, dtype=torch.float64).expand(2, 3, 3)
-    scaled = np.exp(0.7) * (images.numpy() - 0.1)
-    expected = scaled + 0.4 * scaled * (1 - np.clip(scaled, 0, 1))
-    np.testing.assert_allclose(apply_curves(images, curves).numpy(), expected, rtol=1e-12)
-
-
-def test_curves_of_any_size_stay_finite_and_rise() -> None:
-    ramp = torch.linspace(0, 1, 64, dtype=torch.float64).expand(1, 3, 1, 64)
-    for bend in (-9.0, 9.0):
-        toned = apply_curves(ramp, torch.tensor([[[99.0, 0.0, bend]]] * 1, dtype=torch.float64).expand(1, 3, 3))
-        assert torch.isfinite(toned).all()
-    gentle = apply_curves(ramp, torch.tensor([[[0.0, 0.0, 9.0]]], dtype=torch.float64).expand(1, 3, 3))
-    assert (gentle.diff(dim=-1) >= 0).all()
-
-
-def test_a_photo_costs_one_expert() -> None:
+def test_a_photo_costs_one_expert_and_a_fixed_survey() -> None:
     config = configure("routed_unets", SMALL)
-    router = count_macs(config, height_px=64, width_px=64) - count_macs(config.experts[0], height_px=64, width_px=64)
-    assert (
-        0
-        < router
-        == count_macs(config, height_px=128, width_px=64) - count_macs(config.experts[0], height_px=128, width_px=64)
-    )
+
+    def survey_macs(side: int) -> int:
+        expert = count_macs(config.experts[0], height_px=side, width_px=side)
+        return count_macs(config, height_px=side, width_px=side) - expert
+
+    assert 0 < survey_macs(128) == survey_macs(256)
     assert count_parameters(config) > sum(count_parameters(expert) for expert in config.experts)
 
 
 @pytest.mark.parametrize("expert", [0, 1])
 def test_tiled_equals_whole(expert: int) -> None:
     restorer = network_restorer("routed", configure("routed_unets", SMALL))
-    restorer._module = awake(restorer.config)
-    with torch.no_grad():
-        restorer._module.router.logits.bias.copy_(torch.tensor([1.0, 0.0] if expert == 0 else [0.0, 1.0]))
+    restorer._module = awake(restorer.config, logits=(1.0, 0.0) if expert == 0 else (0.0, 1.0))
     assert isinstance(restorer, GlobalRestorer)
     photo = np.random.default_rng(0).random((152, 204, 3), dtype=np.float32)
     whole = restore_samples(restorer, photo)

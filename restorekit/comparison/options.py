@@ -1,0 +1,37 @@
+"""How a comparison is run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restorekit.core.classical import CLASSICAL
+
+__all__ = ["ComparisonOptions"]
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How a comparison is run."""
+
+    metrics: Sequence[str] = ()
+    """Metric texts; PSNR and SSIM with a reference, NIQE without, when empty."""
+    preset: str | None = None
+    """A field's protocol, such as ``kair`` or ``basicsr-y``."""
+    classical: Sequence[str] = tuple(CLASSICAL)
+    """Short names of the classical restorers that are always measured."""
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    seeds: int = 1
+    """How many seeds stochastic restorers are run with: seed, seed + 1, ...; the degradation stays that of seed."""
+    tile_px: int | None = None
+    region_megapixels: float = 2**20 / 1e6
+    """Largest measured region of one image, in millions of pixels; 2^20 px by default."""
+    pictures: int = 6
+    """How many images are kept as pictures for the contact sheet and the page."""
+    costs: bool = True
+    """Whether weights and MACs are measured, by restoring one more image of 256x256 px with each model asked for."""
+    journal: Path | None = None
+    """Folder that remembers what is done; an interrupted comparison goes on there. See ``comparison.journal``."""
+    command: str = ""
+    """What to record as the command of the run."""

@@ -1,0 +1,97 @@
+"""The rows of a comparison, and one row's answer to one photo: what came out, how long it took, what it held."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from restorekit.comparison.cost import peak_memory
+from restorekit.comparison.options import ComparisonOptions
+from restorekit.comparison.subjects import Subject
+from restorekit.core.image.convention import Images, Samples, to_images
+from restorekit.core.image.tiling import TilingOptions, restore_samples
+from restorekit.core.randomness import derive_seed
+from restorekit.core.restorer import Restorer
+from restorekit.report.record import ModelInfo
+from restorekit.zoo import load
+
+__all__ = ["INPUT", "Answer", "Region", "Row", "build_rows", "centred_region", "restore_row"]
+
+INPUT = "input"
+"""The row of the degraded input itself."""
+
+Region = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One restorer of the comparison; None stands for the degraded input."""
+
+    info: ModelInfo
+    restorer: Restorer | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one row made of one photo."""
+
+    restored: Images
+    """The measured region."""
+    pixels: int
+    """How many were restored, measured or not."""
+    seconds: float | None = None
+    peak_bytes: int | None = None
+
+
+def build_rows(models: Sequence[str], options: ComparisonOptions) -> list[Row]:
+    """Input, classical rows, then what was asked for; all are built before any work, so that a typo costs nothing."""
+    rows = [Row(ModelInfo(name=INPUT, kind="input", note="the degraded photo itself"), None)]
+    asked = dict.fromkeys(models)
+    for short in options.classical:
+        name = f"classical:{short}"
+        if name not in asked:
+            rows.append(Row(ModelInfo(name=name, kind="classical"), load(name, device="cpu")))
+    for name in asked:
+        restorer = load(name, device=options.device, precision=options.precision)
+        kind: Literal["classical", "model"] = "classical" if name.startswith("classical:") else "model"
+        parameters = getattr(restorer, "parameters", None)
+        rows.append(Row(ModelInfo(name=name, kind=kind, asked=True, parameters=parameters), restorer))
+    return rows
+
+
+def restore_row(row: Row, subject: Subject, region: Region, options: ComparisonOptions, *, turn: int = 0) -> Answer:
+    """The measured region as one row restores it.
+
+    Args:
+        row: who restores.
+        subject: the photo.
+        region: what is measured of it; classical restorers that nobody asked for see nothing else.
+        options: seed, tile, device.
+        turn: 0 for the run's own seed, 1 for the next one, ...
+    """
+    inside = subject.degraded[region]
+    if row.restorer is None:
+        return Answer(to_images(inside), inside.shape[0] * inside.shape[1])
+    local = row.info.kind == "classical" and not row.info.asked
+    tiling = TilingOptions(tile_px=options.tile_px, seed=derive_seed(options.seed + turn, subject.name))
+    samples: Samples = inside if local else subject.degraded
+    with peak_memory(row.restorer) as peak:
+        started = time.perf_counter()
+        restored = restore_samples(row.restorer, samples, tiling, dtype=np.float32)
+        seconds = time.perf_counter() - started
+    pixels = restored.shape[0] * restored.shape[1]
+    return Answer(to_images(restored if local else restored[region]), pixels, seconds, peak())
+
+
+def centred_region(height: int, width: int, megapixels: float) -> Region:
+    """The centred window of at most ``megapixels`` million px with the image's own shape.
+
+    >>> centred_region(100, 200, 1.0)
+    (slice(0, 100, None), slice(0, 200, None))
+    """
+    scale = min(1.0, (megapixels * 1e6 / (height * width)) ** 0.5)
+    inner = [max(1, int(size * scale)) for size in (height, width)]
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    return slice(top, top + inner[0]), slice(left, left + inner[1])

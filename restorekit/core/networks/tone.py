@@ -1,0 +1,87 @@
+"""Tone curves for a whole photo, estimated on a thumbnail of it.
+
+Ours; its parts are old: global curves estimated on a thumbnail (Gharbi et al. 2017, arXiv:1707.02880; Guo et al. 2020,
+arXiv:2001.06826).
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from restorekit.core.networks.base import PlainImages
+
+__all__ = ["Curves", "Thumbnail", "Toner", "apply_curves", "in_float32", "strided_layer"]
+
+Curves = Float[Tensor, "batch 3 3"]
+"""For each image and colour: logarithm of the gain, black level, bend; all 0 is the identity. See ``apply_curves``."""
+
+
+class Toner(nn.Module):
+    """Thumbnail to curves; a fresh one gives the identity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thumbnail = Thumbnail()
+        self.curves = nn.Linear(self.thumbnail.features, 9)
+        nn.init.zeros_(self.curves.weight)
+        nn.init.zeros_(self.curves.bias)
+
+    def forward(self, photos: PlainImages) -> Curves:
+        """The curves of whole photos, or of smaller views of them, of any size."""
+        with in_float32(photos):
+            curves: Curves = self.curves(self.thumbnail(photos)).unflatten(1, (3, 3))
+            return curves
+
+
+class Thumbnail(nn.Module):
+    """What a thumbnail shows: three convolutions on it and on its logarithm, pooled, with its quantiles."""
+
+    SIDE_PX = 48
+    QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+    features = 96
+    """How many it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(strided_layer(6, 24), strided_layer(24, 48), strided_layer(48, 96))
+        self.hidden = nn.Linear(2 * 96 + 3 * len(self.QUANTILES), self.features)
+
+    def forward(self, photos: PlainImages) -> Float[Tensor, "batch features"]:
+        """Of whole photos of any size, area averaged to the thumbnail's; in float32."""
+        small = F.interpolate(photos.float(), size=(self.SIDE_PX, self.SIDE_PX), mode="area").clamp(0, 1)
+        maps = self.layers(torch.cat([4 * (small - 0.5), _logarithm(small)], dim=1))
+        pooled = [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), _logarithm(self._quantiles(small))]
+        return F.relu(self.hidden(torch.cat(pooled, dim=1)))
+
+    def _quantiles(self, thumbnails: PlainImages) -> Float[Tensor, "batch values"]:
+        values = thumbnails.flatten(2).sort(dim=2).values
+        places = [round(share * (values.shape[2] - 1)) for share in self.QUANTILES]
+        return values[:, :, places].flatten(1)
+
+
+def apply_curves(images: PlainImages, curves: Curves) -> PlainImages:
+    """y = v + bend v (1 - v) with v = exp(gain) (x - black), for each colour of each image.
+
+    Gains stay within exp(-1) and exp(4), bends within -1 and 1, where the curve rises on [0, 1].
+    """
+    gain, black, bend = curves[..., None, None].unbind(dim=2)
+    scaled = gain.clamp(-1, 4).exp() * (images - black)
+    return scaled + bend.clamp(-1, 1) * scaled * (1 - scaled.clamp(0, 1))
+
+
+def in_float32(images: Tensor) -> torch.autocast:
+    """No autocast within: logarithms of dark photos need float32, and on thumbnails it costs nothing."""
+    device = "cpu" if images.is_meta else images.device.type  # the meta device knows no autocast
+    return torch.autocast(device, enabled=False)
+
+
+def strided_layer(inputs: int, outputs: int) -> nn.Sequential:
+    """3x3 convolution of stride 2, normalised over the whole image, ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(1, outputs), nn.ReLU())
+
+
+def _logarithm(values: Tensor) -> Tensor:
+    """About -5 to 1.5, for values from 0 to 1: what a factor of light changes by a constant."""
+    return (values + 1e-3).log() + 1.5

@@ -1,0 +1,88 @@
+"""Training of a router alone: it is told which expert is right; the experts, trained before, stay as they are.
+
+The router sees whole photos, degraded and averaged to a view, and one piece of each: the crop. Nothing is restored, so
+a step costs little and many photos pass by.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restorekit.core.degradation.chain import parse_degradation
+from restorekit.core.networks.loading import put_weights
+from restorekit.core.networks.routed_unets import RoutedUNets
+from restorekit.core.restorer import StepResult
+from restorekit.core.weights import load_weights
+from restorekit.errors import RecipeError
+from restorekit.training.supervised import SupervisedTask
+
+__all__ = ["RouterTask", "router_task"]
+
+
+class RouterTask(SupervisedTask):
+    """A ``TrainingTask`` for the router of ``RoutedUNets``.
+
+    Args:
+        network: the router and its experts.
+        routes: expert of each alternative of the degradation; clean crops go to expert 0.
+        multiple_of: of ``SupervisedTask``.
+    """
+
+    network: RoutedUNets
+
+    def __init__(self, network: RoutedUNets, *, routes: Sequence[int], multiple_of: int = 1) -> None:
+        super().__init__(network, multiple_of=multiple_of)
+        network.experts.requires_grad_(False)
+        self._routes = torch.tensor([*routes, 0])  # the last is that of choice -1, clean
+
+    def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
+        """Cross-entropy in nats; the share of photos that go to the right expert is logged."""
+        route = self._routes.to(batch["choice"].device)[batch["choice"]]
+        logits = self.network.router(batch["view"], batch["degraded"][:, None])
+        accuracy = (self.network.route_of(logits) == route).float().mean()
+        return StepResult(F.cross_entropy(logits, route), {"router_accuracy": accuracy.item()})
+
+
+def router_task(
+    network: nn.Module, routes: Sequence[int], experts: Sequence[str] | None, recipe: Any, *, multiple_of: int
+) -> RouterTask:
+    """The task of a recipe; what does not fit is refused before a photo is decoded.
+
+    Args:
+        network: the one whose router is to be trained.
+        routes: expert of each alternative of the degradation.
+        experts: a weight file for each expert; None: they stay as they are.
+        recipe: its ``degradation`` is asked for.
+        multiple_of: of ``SupervisedTask``.
+
+    Raises:
+        RecipeError: a network without a router, a number of routes that is not that of the alternatives, a route to no
+            expert, an expert without a route, or another number of files than of experts.
+        ModelError: a file that is absent or of another network.
+    """
+    if not isinstance(network, RoutedUNets):
+        raise RecipeError(f"config.routes: expected none, since {type(network).__name__} has no router; remove them")
+    chains = getattr(parse_degradation(recipe.degradation), "chains", (None,))
+    if len(routes) != len(chains):
+        raise RecipeError(
+            f"config.routes: expected {len(chains)}, one for each alternative of the degradation, got {len(routes)}"
+        )
+    count = len(network.experts)
+    if set(routes) | {0} != set(range(count)):
+        raise RecipeError(
+            f"config.routes: expected each of the experts 0 to {count - 1} and no other, got {sorted(set(routes))}"
+        )
+    if experts is not None:
+        _put_experts(network, experts)
+    return RouterTask(network, routes=routes, multiple_of=multiple_of)
+
+
+def _put_experts(network: RoutedUNets, files: Sequence[str]) -> None:
+    if len(files) != len(network.experts):
+        raise RecipeError(f"config.experts: expected {len(network.experts)} files, one for each, got {len(files)}")
+    for expert, file in zip(network.experts, files, strict=True):
+        put_weights(expert, load_weights(Path(file), dtype=torch.float32), file)

@@ -1,0 +1,186 @@
+"""Seeds, cost and interruption of a comparison: what is measured once, counted exactly, and never lost."""
+
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import restorekit
+from restorekit.comparison import ComparisonOptions
+from restorekit.comparison.cost import peak_memory
+from restorekit.errors import UsageError
+
+MODELS = '''
+import torch
+
+from restorekit.core.restorer import InputSpec
+
+
+class Draws:
+    """Adds a little noise of the generator it is given."""
+
+    name, spec = "draws", InputSpec()
+
+    def to(self, device, precision="float32"):
+        return self
+
+    def restore(self, degraded, *, generator=None):
+        return degraded + 0.05 * torch.randn(degraded.shape, generator=generator)
+
+
+def network():
+    """One 3x3 convolution between three planes, beside weights that nothing uses."""
+    net = torch.nn.Conv2d(3, 3, 3, padding=1)
+    torch.nn.init.constant_(net.weight, 1 / 27)
+    torch.nn.init.constant_(net.bias, 0.01)
+    net.unused = torch.nn.Linear(10, 7, bias=False)
+    return net
+
+
+class Guided(Draws):
+    """A network beside a frozen prior."""
+
+    def __init__(self):
+        self.net, self.prior = torch.nn.Conv2d(3, 3, 1), torch.nn.Linear(3, 5)
+
+    def restore(self, degraded, *, generator=None):
+        self.prior(degraded.mean(dim=(2, 3)))
+        return self.net(degraded).detach()
+'''
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Random colours, 64x48 px, in a folder of its own."""
+    path = tmp_path / "clean" / "ramp.png"
+    path.parent.mkdir()
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The name of a module with restorers of one's own."""
+    name = f"own_models_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(MODELS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return f"python:{name}"
+
+
+def numbers(report):
+    """Every score, without times."""
+    return {(score.image, score.model): (score.scores, score.by_seed) for score in report.scores}
+
+
+def test_stochastic_models_run_with_every_seed_and_others_once(photo, own):
+    options = ComparisonOptions(classical=("gamma",), seeds=3, seed=4, costs=False)
+    models = [f"{own}:Draws", f"{own}:network"]
+    report = restorekit.compare(photo, degrade="noise:sigma=25", models=models, options=options)
+    drawn, plain = (report.find("ramp.png", model) for model in models)
+    assert len(drawn.by_seed) == 3
+    assert len({scores["psnr[rgb|per-image|u8|crop0]"] for scores in drawn.by_seed}) == 3
+    for address, value in drawn.scores.items():
+        assert value == pytest.approx(np.mean([scores[address] for scores in drawn.by_seed]))
+    assert plain.by_seed == ()
+    assert [model.stochastic for model in report.models] == [False, False, True, False]
+
+
+def test_cost_counts_used_held_and_prior_weights_and_macs(photo, own):
+    options = ComparisonOptions(classical=())
+    models = [f"{own}:network", f"{own}:Guided", f"{own}:Draws"]
+    report = restorekit.compare(photo, degrade="noise", models=models, options=options)
+    network, guided, draws = (model for model in report.models if model.kind == "model")
+    assert (network.parameters, network.parameters_total) == (3 * 3 * 9 + 3, 3 * 3 * 9 + 3 + 70)
+    assert network.macs == 256 * 256 * 3 * 3 * 9
+    assert (guided.parameters, guided.parameters_prior) == (3 * 3 + 3 + 3 * 5 + 5, 3 * 5 + 5)
+    assert guided.macs == 256 * 256 * 3 * 3 + 3 * 5
+    assert (draws.parameters, draws.macs) == (None, None)
+
+
+def test_cost_is_not_measured_when_not_wanted(photo, own):
+    options = ComparisonOptions(classical=(), costs=False)
+    report = restorekit.compare(photo, degrade="noise", models=[f"{own}:network"], options=options)
+    assert report.models[-1].macs is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory on a CPU is read from Linux's /proc")
+def test_peak_memory_is_at_least_what_was_held():
+    with peak_memory(restorekit.load("classical:median", device="cpu")) as peak:
+        held = np.ones(40_000_000, dtype=np.uint8)
+        del held
+    found = peak()
+    if found is None:
+        pytest.skip("this system does not let a process reset its own peak")
+    assert 30e6 < found < 200e6
+
+
+def test_rerun_gives_identical_numbers(photo, own):
+    options = ComparisonOptions(classical=("median",), seeds=2, costs=False)
+    first, second = (
+        restorekit.compare(photo, degrade="noise:sigma=25", models=[f"{own}:Draws"], options=options) for _ in range(2)
+    )
+    assert numbers(first) == numbers(second)
+    assert first.table().to_json()[0]["mean"] == second.table().to_json()[0]["mean"]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 6])
+def test_interrupted_and_resumed_gives_identical_numbers_and_pictures(photo, own, tmp_path, stop):
+    (photo.parent / "another.png").write_bytes(photo.read_bytes())
+
+    def run(journal, on_step=None):
+        options = ComparisonOptions(classical=("median",), seeds=2, costs=False, journal=journal)
+        models = [f"{own}:Draws", f"{own}:network"]
+        return restorekit.compare(
+            photo.parent, degrade="noise:sigma=25", models=models, options=options, on_step=on_step
+        )
+
+    steps = []
+
+    def interrupt(image, model):
+        if len(steps) == stop:
+            raise KeyboardInterrupt
+        steps.append((image, model))
+
+    whole = run(None)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", interrupt)
+    again = []
+    resumed = run(tmp_path / "out", lambda *step: again.append(step))
+    assert len(again) == 8 - stop
+    assert not set(again) & set(steps)
+    assert numbers(resumed) == numbers(whole)
+    assert resumed.models == whole.models
+    for image, by_label in whole.pictures.items():
+        for label, picture in by_label.items():
+            np.testing.assert_array_equal(resumed.pictures[image][label], picture)
+
+
+def test_journal_of_another_comparison_or_photo_is_not_used(photo, tmp_path):
+    def run(seed):
+        steps = []
+        options = ComparisonOptions(classical=("median",), seed=seed, journal=tmp_path / "out")
+        restorekit.compare(photo, degrade="noise", options=options, on_step=lambda *step: steps.append(step))
+        return len(steps)
+
+    assert run(0) == 2
+    assert run(0) == 0
+    assert run(1) == 2
+    PIL.Image.new("RGB", (64, 48), "gray").save(photo)
+    assert run(1) == 2
+
+
+def test_journal_survives_a_torn_last_line(photo, tmp_path):
+    options = ComparisonOptions(classical=("median",), journal=tmp_path / "out")
+    whole = restorekit.compare(photo, degrade="noise", options=options)
+    lines = tmp_path / "out" / ".restorekit-compare" / "scores.jsonl"
+    lines.write_text(lines.read_text()[:-40])
+    steps = []
+    resumed = restorekit.compare(photo, degrade="noise", options=options, on_step=lambda *step: steps.append(step))
+    assert steps == [("ramp.png", "classical:median")]
+    assert numbers(resumed) == numbers(whole)
+
+
+def test_seeds_must_be_positive(photo):
+    with pytest.raises(UsageError, match="seeds: expected at least 1, got 0"):
+        restorekit.compare(photo, degrade="noise", options=ComparisonOptions(seeds=0))
