@@ -8,12 +8,12 @@ print(report.table().to_markdown())
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 from restorekit.adapt import AnyImage, InMemory, map_image, samples_of
-from restorekit.comparison import ComparisonOptions, compare_subjects, degraded_subjects, paired_subjects
+from restorekit.comparison import ComparisonOptions, clear_journal, compare_subjects, degraded_subjects, paired_subjects
 from restorekit.core.degradation.chain import degrade_images, parse_degradation
 from restorekit.core.image.convention import Samples, from_images, to_images
 from restorekit.core.image.files import SourceImage
@@ -183,7 +183,8 @@ def compare(
         clean: the reference, or a folder of references with the same names.
         degrade: a spec; ``inputs`` are then clean photos that are degraded here.
         models: restorers to compare, besides the degraded input and the classical rows, which are always there.
-        output: folder for table.md, scores.csv, report.json, sheet.png and index.html; nothing is written when None.
+        output: folder for table.md, scores.csv, report.json, sheet.png and index.html; nothing is written when None. An
+            interrupted comparison goes on there.
         options: metrics, protocol, device, seed and region.
         on_step: called before each restoration with (image, model).
 
@@ -193,6 +194,8 @@ def compare(
     if clean is not None and degrade is not None:
         raise UsageError("compare: expected either clean references or a degradation, got both; drop one")
     options = options or ComparisonOptions()
+    if output is not None and options.journal is None:
+        options = replace(options, journal=Path(output))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if clean is not None:
         if len(paths) != 1:
@@ -203,6 +206,7 @@ def compare(
     report = compare_subjects(subjects, models, options, degradation=degrade, on_step=on_step)
     if output is not None:
         report.save(Path(output))
+        clear_journal(Path(output))
     return report
 
 

@@ -114,3 +114,25 @@ def test_score_of_one_image_and_of_folders_agree(tmp_path):
 def test_score_without_reference_refuses_metrics_that_need_one():
     with pytest.raises(UsageError, match="expected a clean reference for psnr"):
         restorekit.score(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path):
+    options = restorekit.ComparisonOptions(classical=("median", "gamma"), costs=False)
+    photos, out = ["sample:coffee@256", "sample:chelsea@256"], tmp_path / "out"
+    seen: list[tuple[str, str]] = []
+
+    def stop(image, model):
+        seen.append((image, model))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    def run(on_step):
+        return restorekit.compare(photos, degrade="noise", output=out, options=options, on_step=on_step)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stop)
+    later: list[tuple[str, str]] = []
+    report = run(lambda *step: later.append(step))
+    assert not set(seen[:3]) & set(later)
+    assert len(report.scores) == len(restorekit.compare(photos, degrade="noise", options=options).scores)
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

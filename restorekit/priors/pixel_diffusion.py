@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
 from restorekit.errors import DependencyError, ModelError, UsageError
+from restorekit.priors.sources import is_path
 
 __all__ = [
     "DiffusersPrior",
@@ -115,6 +116,11 @@ def load_pixel_diffusion(name: str | Path, *, revision: str | None = None) -> Di
     unet: Any = diffusers.UNet2DModel
     folder, reasons = Path(name), []
     layouts: tuple[tuple[str | None, str | None], ...] = (("unet", "scheduler"), (None, None))  # google/ddpm-* are flat
+    if is_path(str(name)) and not folder.is_dir():
+        raise DependencyError(
+            f"{name}: expected a folder that holds unet/ and scheduler/, got nothing; check the path, or give a name "
+            "on the hub such as google/ddpm-celebahq-256"
+        )
     if folder.is_dir():
         layouts = layouts[:1] if (folder / "unet").is_dir() else layouts[1:]
     for network_folder, scheduler_folder in layouts:

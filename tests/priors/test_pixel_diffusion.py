@@ -186,3 +186,7 @@ def test_prior_refuses_gray_and_class_conditional_models() -> None:
 def test_absent_model_says_what_a_folder_holds(tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match="expected a diffusers UNet2DModel with its scheduler, got none"):
         load_pixel_diffusion(tmp_path)
+    with pytest.raises(
+        DependencyError, match=r"absent: expected a folder that holds unet/ .* got nothing; check the path"
+    ):
+        load_pixel_diffusion(tmp_path / "absent")
