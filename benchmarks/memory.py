@@ -3,7 +3,8 @@
     python benchmarks/memory.py [--megapixels 24 100] [--models classical:median classical:dcp] [--output FILE.json]
 
 - The photo is the bundled sample:coffee, mirrored until it is large enough: real texture, any size.
-- Peak memory is what the operating system accounts to the finished process (ru_maxrss of wait4), libraries included.
+- Peak memory is what the operating system accounts to the finished process (ru_maxrss), libraries included. A small
+  process in between starts it: on Linux a process inherits the peak of the one that started it.
 - The floor is what no program can go below that holds the decoded photo and its result at once, plus an idle Python
   with torch loaded; `x floor` is the distance to it.
 """
@@ -15,7 +16,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,13 @@ import PIL.Image
 import restorekit
 
 LIMITS_GB = {24: 1.5, 100: 3.0}
+
+STARTER = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(json.dumps([resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, time.perf_counter() - started, code]))
+"""
 
 
 def main() -> None:
@@ -90,11 +97,9 @@ def to_markdown(rows: list[dict[str, object]]) -> str:
 
 def measure(command: list[str]) -> tuple[int, float, int]:
     """Peak resident bytes, seconds and exit code of a finished process."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return usage.ru_maxrss * unit, time.perf_counter() - started, os.waitstatus_to_exitcode(status)
+    done = subprocess.run([sys.executable, "-c", STARTER, *command], stdout=subprocess.PIPE, text=True, check=True)
+    peak, seconds, code = json.loads(done.stdout)
+    return peak * (1 if sys.platform == "darwin" else 1024), seconds, code
 
 
 def make_photo(megapixels: int, form: str, path: Path) -> None:

@@ -66,7 +66,7 @@ def code_of(samples: Samples, model: Restorer) -> Code:
     """
     if not isinstance(model, ConStyleRestorer):
         raise UsageError(f"embed: expected a constyle model, got {model.name}; 'restorekit constyle info' lists them")
-    code = model.survey(Canvas(samples, model.spec))
+    code = model.survey(Canvas(samples, model.spec)).code
     if code is None:
         raise UsageError(f"embed: expected a model that asks for codes, got {model.name} with use_code = false")
     found: Code = code.detach().float().cpu().clone()

@@ -1,10 +1,11 @@
 """What ships of ConStyle: the encoder and the U-Net that listens to it; no momentum encoder, no queue.
 
-With maps and code both off there is nothing to listen to, so there is no encoder: the plain U-Net of the same layout,
-for fair comparisons.
+- With maps and code both off there is nothing to listen to, so there is no encoder: the plain U-Net of the same layout,
+  for fair comparisons.
+- Ours: a tone curve may come first, for low light and haze, which the U-Net alone learns hardly at all.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 from torch import nn
@@ -12,11 +13,21 @@ from torch import nn
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
 from restorekit.constyle.encoder import Code, ConStyleEncoder, Parity, Style
 from restorekit.core.networks.base import NetworkConfig, PlainImages
+from restorekit.core.networks.tone import Curves, Toner, apply_curves, evenly_taught
 
-__all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig"]
+__all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig", "Survey"]
 
 CELL_PX = 16
 """The encoder's last features are one for each 16 x 16 px; their mean is what the code is made of."""
+
+
+class Survey(NamedTuple):
+    """What the tiles of a photo need to know of the whole."""
+
+    code: Code | None
+    """None where the U-Net does not ask for it."""
+    curves: Curves | None
+    """Tone curves; None for a network without."""
 
 
 class ConStyleNetworkConfig(NetworkConfig):
@@ -28,6 +39,8 @@ class ConStyleNetworkConfig(NetworkConfig):
     """The network that restores, and what it hears: ``use_maps``, ``use_code``."""
     parity: Parity = "fixed"
     """official: the encoder of the authors' release, BatchNorm heads included."""
+    tones: bool = False
+    """Whether a tone curve for the whole photo comes before the U-Net; the encoder sees the photo as it is."""
 
     def build(self) -> "ConStyleNetwork":
         """The network with fresh weights."""
@@ -66,19 +79,27 @@ class ConStyleNetwork(nn.Module):
         self.config = config
         self.encoder = ConStyleEncoder(config.parity, config.unet.encoder_width) if config.listens else None
         self.unet = config.unet.build()
+        self.toner = Toner() if config.tones else None
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
         return self.restore(images, self.encoder(images) if self.encoder is not None else None)
 
     def restore(self, images: PlainImages, style: Style | None) -> PlainImages:
-        """Restore images given what the encoder said of them; None where there is no encoder."""
+        """Restore whole images given what the encoder said of them; None where there is no encoder."""
         code, maps = (style.code, style.maps) if style is not None else (None, None)
-        restored: PlainImages = self.unet(images, code, maps)
+        restored: PlainImages = self.unet(self._toned(images, self.curves_of(images)), code, maps)
         return restored
 
-    def restore_tile(self, images: PlainImages, code: Code | None) -> PlainImages:
-        """Restore tiles, given the code of the whole image they come from; maps are local and found here."""
+    def restore_tile(self, images: PlainImages, survey: Survey) -> PlainImages:
+        """Restore tiles, given the survey of the whole image they come from; maps are local and found here."""
         maps = self.encoder.feature_maps(images) if self.encoder is not None and self.config.unet.use_maps else None
-        restored: PlainImages = self.unet(images, code, maps)
+        restored: PlainImages = self.unet(self._toned(images, survey.curves), survey.code, maps)
         return restored
+
+    def curves_of(self, photos: PlainImages) -> Curves | None:
+        """The tone curves of whole photos, or of smaller views of them; None for a network without."""
+        return None if self.toner is None else evenly_taught(self.toner(photos))
+
+    def _toned(self, images: PlainImages, curves: Curves | None) -> PlainImages:
+        return images if curves is None else apply_curves(images, curves)

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from restorekit.constyle.encoder import LAST_RADIUS_PX, Code, ConStyleEncoder
 from restorekit.constyle.fold import merge_ups
-from restorekit.constyle.network import CELL_PX
+from restorekit.constyle.network import CELL_PX, Survey
 from restorekit.core.image.canvas import round_up
 from restorekit.core.networks.base import PlainImages
-from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
+from restorekit.core.networks.surveyed import OVERVIEW_PX, SurveyedNetworkRestorer
 from restorekit.core.restorer import WholeView, Window
 
 __all__ = ["ConStyleRestorer", "code_of_view"]
@@ -23,14 +23,14 @@ class ConStyleRestorer(SurveyedNetworkRestorer):
         """The network on the CPU in float32; up-convolutions are merged where that is cheaper."""
         return merge_ups(super().load())
 
-    def look(self, network: Any, view: WholeView) -> Code | None:
-        """The code of the whole photo, exact for any size; None where the U-Net does not ask for it."""
-        if not network.config.unet.use_code:
-            return None
-        return code_of_view(network.encoder, view, self.device)
+    def look(self, network: Any, view: WholeView) -> Survey:
+        """The code of the whole photo, exact for any size, and its tone curves, from a small view of it."""
+        code = code_of_view(network.encoder, view, self.device) if network.config.unet.use_code else None
+        overview = view.overview(OVERVIEW_PX).to(self.device, torch.float32) if network.config.tones else None
+        return Survey(code, None if overview is None else network.curves_of(overview))
 
-    def restore_given(self, network: Any, images: PlainImages, code: Code | None) -> PlainImages:
-        """Maps are local and found here; the code is given."""
+    def restore_given(self, network: Any, images: PlainImages, code: Survey) -> PlainImages:
+        """Maps are local and found here; the survey is given."""
         restored: PlainImages = network.restore_tile(images, code)
         return restored
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from restorekit.core.degradation.chain import parse_degradation
 from restorekit.core.networks.loading import put_weights
 from restorekit.core.networks.routed_unets import RoutedUNets
+from restorekit.core.networks.tone import Curves, apply_curves
 from restorekit.core.restorer import StepResult
 from restorekit.core.weights import load_weights
 from restorekit.errors import RecipeError
@@ -29,26 +30,42 @@ class RouterTask(SupervisedTask):
     Args:
         network: the router and its experts.
         routes: expert of each alternative of the degradation; clean crops go to expert 0.
+        tone_jitter: how much the tones of what the router sees are changed at random, photo by photo; 0: not at all.
+            A router that sees the same photos again and again learns their tones by heart, and then takes photos that
+            it does not know for hazy.
         multiple_of: of ``SupervisedTask``.
     """
 
     network: RoutedUNets
 
-    def __init__(self, network: RoutedUNets, *, routes: Sequence[int], multiple_of: int = 1) -> None:
+    def __init__(
+        self, network: RoutedUNets, *, routes: Sequence[int], tone_jitter: float = 0.0, multiple_of: int = 1
+    ) -> None:
         super().__init__(network, multiple_of=multiple_of)
+        self._jitter = tone_jitter
         network.experts.requires_grad_(False)
         self._routes = torch.tensor([*routes, 0])  # the last is that of choice -1, clean
 
-    def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
+    def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:
         """Cross-entropy in nats; the share of photos that go to the right expert is logged."""
         route = self._routes.to(batch["choice"].device)[batch["choice"]]
-        logits = self.network.router(batch["view"], batch["degraded"][:, None])
+        view, degraded = batch["view"], batch["degraded"]
+        if self._jitter:
+            curves = _drawn_curves(len(view), self._jitter, generator).to(view.device)
+            view, degraded = (apply_curves(images, curves) for images in (view, degraded))
+        logits = self.network.router(view, degraded[:, None])
         accuracy = (self.network.route_of(logits) == route).float().mean()
         return StepResult(F.cross_entropy(logits, route), {"router_accuracy": accuracy.item()})
 
 
 def router_task(
-    network: nn.Module, routes: Sequence[int], experts: Sequence[str] | None, recipe: Any, *, multiple_of: int
+    network: nn.Module,
+    routes: Sequence[int],
+    experts: Sequence[str] | None,
+    recipe: Any,
+    *,
+    tone_jitter: float = 0.0,
+    multiple_of: int,
 ) -> RouterTask:
     """The task of a recipe; what does not fit is refused before a photo is decoded.
 
@@ -57,6 +74,7 @@ def router_task(
         routes: expert of each alternative of the degradation.
         experts: a weight file for each expert; None: they stay as they are.
         recipe: its ``degradation`` is asked for.
+        tone_jitter: of ``RouterTask``.
         multiple_of: of ``SupervisedTask``.
 
     Raises:
@@ -78,7 +96,13 @@ def router_task(
         )
     if experts is not None:
         _put_experts(network, experts)
-    return RouterTask(network, routes=routes, multiple_of=multiple_of)
+    return RouterTask(network, routes=routes, tone_jitter=tone_jitter, multiple_of=multiple_of)
+
+
+def _drawn_curves(batch: int, jitter: float, generator: torch.Generator) -> Curves:
+    """Curves around the identity, half of their strength alike in all colours."""
+    drawn = torch.randn(batch, 1, 3, generator=generator) + torch.randn(batch, 3, 3, generator=generator)
+    return jitter * drawn * torch.tensor([1.0, 0.3, 2.0])  # logarithm of the gain, black level, bend
 
 
 def _put_experts(network: RoutedUNets, files: Sequence[str]) -> None:

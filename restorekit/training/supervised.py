@@ -51,6 +51,13 @@ class SupervisedConfig(BaseModel):
     experts: tuple[str, ...] | None = Field(
         default=None, description="beside routes: a weights.safetensors of an earlier run for each expert"
     )
+    tone_jitter: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="beside routes: how much the tones of what the router sees change at random, so that it does not "
+        "know its photos by heart",
+    )
 
     @model_validator(mode="after")
     def _experts_have_routes(self) -> "SupervisedConfig":
@@ -177,7 +184,14 @@ class SupervisedMethod:
         if checked.routes is not None:
             from restorekit.training.router import router_task
 
-            return router_task(network, checked.routes, checked.experts, recipe, multiple_of=built.multiple_of)
+            return router_task(
+                network,
+                checked.routes,
+                checked.experts,
+                recipe,
+                tone_jitter=checked.tone_jitter,
+                multiple_of=built.multiple_of,
+            )
         pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
         return SupervisedTask(network, pixels, multiple_of=built.multiple_of, surveyed=built.surveyed)
 

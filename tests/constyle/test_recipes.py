@@ -48,7 +48,7 @@ def test_rows_of_the_paper_have_its_networks_and_settings(block: str, task: str)
 def test_small_ships_and_its_plain_rival_is_as_large() -> None:
     guided, plain = (config_of(f"constyle/{name}").network for name in ("small", "small_plain"))
     assert not plain.listens
-    assert count_parameters(plain) == pytest.approx(count_parameters(guided), rel=0.02)
+    assert count_parameters(plain) == pytest.approx(count_parameters(guided), rel=0.05)
     assert 2 * count_parameters(guided) < LARGEST_BYTES
 
 
@@ -56,8 +56,12 @@ def test_small_recipes_learn_the_same_from_what_base_learns_from() -> None:
     guided, plain = (load_recipe(f"constyle/{name}") for name in ("small", "small_plain"))
     assert guided.training == plain.training
     assert guided.degradation == plain.degradation
-    alternatives = set(guided.degradation.split("|"))
-    assert alternatives >= set(load_recipe("base/router").degradation.split("|"))
+    assert kinds_in(guided) == kinds_in(load_recipe("base/router"))
+
+
+def kinds_in(recipe):
+    """The names of the degradations that a recipe mixes."""
+    return {part.partition(":")[0] for part in re.split(r"[|+]", recipe.degradation.replace("\n", ""))}
 
 
 def test_second_stage_of_v2_takes_the_encoder_of_the_first() -> None:

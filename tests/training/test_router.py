@@ -33,6 +33,21 @@ def test_loss_is_the_cross_entropy_of_the_right_experts(batch) -> None:
     assert result.logs["router_accuracy"] == pytest.approx(hits / 4)
 
 
+def test_tone_jitter_changes_view_and_crop_by_the_same_curve(batch) -> None:
+    network, seen = build_network("routed_unets", SMALL), []
+    network.router.register_forward_pre_hook(lambda _, given: seen.append(given))
+    batch["degraded"] = batch["view"].clone()
+    for jitter in (0.0, 0.2):
+        RouterTask(network, routes=[1, 0, 1], tone_jitter=jitter).step(batch, generator=torch.Generator())
+    (plain, _), (view, patches) = seen
+    assert torch.equal(plain, batch["view"])
+    assert torch.equal(view, patches[:, 0])
+    assert (view - plain).abs().amax(dim=(1, 2, 3)).min() > 0.01
+    for ours, theirs in zip(view.flatten(1), plain.flatten(1), strict=True):  # a rising curve keeps the order
+        red = theirs[:256].argsort()
+        assert (ours[:256][red].diff() >= 0).all()
+
+
 @pytest.mark.parametrize("seen_in", ["view", "degraded"])
 def test_routing_is_learned_from_views_and_from_crops_while_experts_stay(batch, seen_in: str) -> None:
     torch.manual_seed(0)

@@ -48,12 +48,14 @@ class RoutedUNetsConfig(NetworkConfig):
         DenseUNetConfig(widths=(32, 64, 112), blocks=(1, 1, 3), tones=True),
     )
     """The networks to choose from."""
-    lead: Annotated[float, Field(ge=0, le=20)] = 0.0
-    """How far, in nats, another expert's logit must lead the first one's for the photo to be its. To brighten a photo
-    that is dark by nature costs more than to leave a dark one."""
+    leads: tuple[Annotated[float, Field(ge=0, le=20)], ...] | None = None
+    """For each expert, how far, in nats, its logit must lead the first one's for the photo to be its; None: 0 for all.
+    To brighten a photo that is dark by nature costs more than to leave a dark one."""
 
     @model_validator(mode="after")
     def _experts_see_colour(self) -> "RoutedUNetsConfig":
+        if self.leads is not None and len(self.leads) != len(self.experts):
+            raise ValueError(f"leads: expected {len(self.experts)}, one for each expert, got {len(self.leads)}")
         for place, expert in enumerate(self.experts):
             if expert.channels != 3:
                 raise ValueError(f"experts[{place}].channels: expected 3 (the router sees RGB), got {expert.channels}")
@@ -131,10 +133,13 @@ class RoutedUNets(nn.Module):
         return restored
 
     def route_of(self, logits: Logits) -> Route:
-        """The expert with the largest logit, if it leads the first expert by ``config.lead``; else the first."""
-        handicap = torch.full_like(logits, self.config.lead)
-        handicap[:, 0] = 0.0
-        return (logits - handicap).argmax(dim=1)
+        """The expert with the largest logit, if it leads the first expert by its ``leads``; else the first."""
+        best = logits.argmax(dim=1)
+        if self.config.leads is None:
+            return best
+        leads = logits.new_tensor(self.config.leads)
+        margin = logits.gather(1, best[:, None])[:, 0] - logits[:, 0]
+        return torch.where(margin >= leads[best], best, torch.zeros_like(best))
 
     def _restore_by(self, expert: int, images: PlainImages, reading: Reading) -> PlainImages:
         restored: PlainImages = self.experts[expert].restore(images, reading.curves[expert])  # type: ignore[operator]

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from restorekit.core.networks.base import PlainImages
 
-__all__ = ["Curves", "Thumbnail", "Toner", "apply_curves", "in_float32", "strided_layer"]
+__all__ = ["Curves", "Thumbnail", "Toner", "apply_curves", "evenly_taught", "in_float32", "strided_layer"]
 
 Curves = Float[Tensor, "batch 3 3"]
 """For each image and colour: logarithm of the gain, black level, bend; all 0 is the identity. See ``apply_curves``."""
+
+EVEN_NORM = 0.05
+"""Of an image's gradient where all have the same, times the batch: about that of a dark photo's own."""
 
 
 class Toner(nn.Module):
@@ -71,6 +74,19 @@ def apply_curves(images: PlainImages, curves: Curves) -> PlainImages:
     return scaled + bend.clamp(-1, 1) * scaled * (1 - scaled.clamp(0, 1))
 
 
+def evenly_taught(curves: Curves) -> Curves:
+    """The same curves, whose gradient has the same norm for each image of a batch.
+
+    What a factor of light changes is proportional to the light: in a mixture the loss of bright photos, which need no
+    curve, drowns that of dark ones. Without this ConStyle gains 1 dB in low light in 1,000 steps.
+    """
+    if not (curves.requires_grad and torch.is_grad_enabled()):
+        return curves
+    taught = curves.clone()
+    taught.register_hook(_even)  # type: ignore[no-untyped-call]
+    return taught
+
+
 def in_float32(images: Tensor) -> torch.autocast:
     """No autocast within: logarithms of dark photos need float32, and on thumbnails it costs nothing."""
     device = "cpu" if images.is_meta else images.device.type  # the meta device knows no autocast
@@ -85,3 +101,9 @@ def strided_layer(inputs: int, outputs: int) -> nn.Sequential:
 def _logarithm(values: Tensor) -> Tensor:
     """About -5 to 1.5, for values from 0 to 1: what a factor of light changes by a constant."""
     return (values + 1e-3).log() + 1.5
+
+
+def _even(gradient: Curves) -> Curves:
+    norms = gradient.flatten(1).norm(dim=1)[:, None, None]
+    evened: Curves = gradient * (EVEN_NORM / len(gradient)) / norms.clamp(min=1e-12)
+    return evened

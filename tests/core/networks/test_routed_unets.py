@@ -66,10 +66,24 @@ def test_logits_are_those_of_the_mean_over_patches() -> None:
     torch.testing.assert_close(router(photos, patches), router.logits(hidden))
 
 
-@pytest.mark.parametrize(("lead", "expected"), [(0.0, [0, 1, 1]), (1.0, [0, 0, 1]), (5.0, [0, 0, 0])])
-def test_another_expert_must_lead_the_first(lead: float, expected: list[int]) -> None:
-    network = configure("routed_unets", SMALL | {"lead": lead}).build()
+@pytest.mark.parametrize(
+    ("leads", "expected"), [(None, [0, 1, 1]), ([0, 0], [0, 1, 1]), ([0, 1], [0, 0, 1]), ([9, 5], [0, 0, 0])]
+)
+def test_another_expert_must_lead_the_first(leads: list[float] | None, expected: list[int]) -> None:
+    network = configure("routed_unets", SMALL | {"leads": leads}).build()
     assert network.route_of(torch.tensor([[1.0, 0.0], [0.0, 0.9], [0.0, 4.0]])).tolist() == expected
+
+
+def test_best_of_three_experts_leads_or_none_does() -> None:
+    """A second best expert that would lead far enough is not asked."""
+    config = {"experts": [*SMALL["experts"], {"widths": [4], "blocks": [1]}], "leads": [0, 3, 1]}
+    network = configure("routed_unets", config).build()
+    assert network.route_of(torch.tensor([[0.0, 4.0, 3.0], [0.0, 2.0, 1.9], [0.0, 2.0, 2.1]])).tolist() == [1, 0, 2]
+
+
+def test_leads_are_one_for_each_expert() -> None:
+    with pytest.raises(ModelError, match="leads: expected 2, one for each expert, got 1"):
+        configure("routed_unets", SMALL | {"leads": [1]})
 
 
 def test_a_photo_costs_one_expert_and_a_fixed_survey() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from restorekit.core.networks.tone import Thumbnail, Toner, apply_curves
+from restorekit.core.networks.tone import Thumbnail, Toner, apply_curves, evenly_taught
 
 
 def test_curves_are_the_formula_and_zero_curves_the_identity() -> None:
@@ -48,3 +48,19 @@ def test_half_precision_around_it_changes_nothing() -> None:
         half = Toner()(dark)
     assert half.dtype == torch.float32
     assert torch.isfinite(thumbnail(dark)).all()
+
+
+def test_evenly_taught_curves_have_gradients_of_one_norm_in_their_own_directions() -> None:
+    curves = torch.randn(3, 3, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(3, 3, 3, dtype=torch.float64) * torch.tensor([1e-6, 1.0, 0.0])[:, None, None]
+    taught = evenly_taught(curves)
+    assert torch.equal(taught, curves)
+    (taught * weights).sum().backward()
+    norms = curves.grad.flatten(1).norm(dim=1)
+    torch.testing.assert_close(norms[0], norms[1])
+    assert norms[1] > 0 == norms[2]
+    for place in (0, 1):
+        expected = weights[place] / weights[place].norm()
+        torch.testing.assert_close(curves.grad[place] / norms[place], expected)
+    with torch.no_grad():
+        assert evenly_taught(curves) is curves
