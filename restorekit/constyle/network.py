@@ -13,7 +13,7 @@ from torch import nn
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
 from restorekit.constyle.encoder import Code, ConStyleEncoder, Parity, Style
 from restorekit.core.networks.base import NetworkConfig, PlainImages
-from restorekit.core.networks.tone import Curves, Toner, apply_curves, evenly_taught
+from restorekit.core.networks.tone import Curves, Toner, apply_curves, auto_levels, evenly_taught
 
 __all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig", "Survey"]
 
@@ -99,7 +99,9 @@ class ConStyleNetwork(nn.Module):
 
     def curves_of(self, photos: PlainImages) -> Curves | None:
         """The tone curves of whole photos, or of smaller views of them; None for a network without."""
-        return None if self.toner is None else evenly_taught(self.toner(photos))
+        if self.toner is None:
+            return None
+        return evenly_taught(self.toner(photos) + auto_levels(photos), photos)
 
     def _toned(self, images: PlainImages, curves: Curves | None) -> PlainImages:
         return images if curves is None else apply_curves(images, curves)

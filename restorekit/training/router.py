@@ -100,8 +100,8 @@ def router_task(
 
 
 def _drawn_curves(batch: int, jitter: float, generator: torch.Generator) -> Curves:
-    """Curves around the identity, half of their strength alike in all colours."""
-    drawn = torch.randn(batch, 1, 3, generator=generator) + torch.randn(batch, 3, 3, generator=generator)
+    """Curves around the identity, alike in all colours but for a third of their strength."""
+    drawn = torch.randn(batch, 1, 3, generator=generator) + torch.randn(batch, 3, 3, generator=generator) / 3
     return jitter * drawn * torch.tensor([1.0, 0.3, 2.0])  # logarithm of the gain, black level, bend
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from restorekit.core.networks.tone import Thumbnail, Toner, apply_curves, evenly_taught
+from restorekit.core.networks.tone import Thumbnail, Toner, apply_curves, auto_levels, evenly_taught
 
 
 def test_curves_are_the_formula_and_zero_curves_the_identity() -> None:
@@ -50,17 +50,30 @@ def test_half_precision_around_it_changes_nothing() -> None:
     assert torch.isfinite(thumbnail(dark)).all()
 
 
-def test_evenly_taught_curves_have_gradients_of_one_norm_in_their_own_directions() -> None:
-    curves = torch.randn(3, 3, 3, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn(3, 3, 3, dtype=torch.float64) * torch.tensor([1e-6, 1.0, 0.0])[:, None, None]
-    taught = evenly_taught(curves)
-    assert torch.equal(taught, curves)
-    (taught * weights).sum().backward()
-    norms = curves.grad.flatten(1).norm(dim=1)
-    torch.testing.assert_close(norms[0], norms[1])
-    assert norms[1] > 0 == norms[2]
-    for place in (0, 1):
-        expected = weights[place] / weights[place].norm()
-        torch.testing.assert_close(curves.grad[place] / norms[place], expected)
+def test_auto_levels_lift_the_dark_clear_the_veiled_and_leave_the_rest() -> None:
+    photo = torch.rand(1, 3, 48, 48).repeat_interleave(3, dim=2).repeat_interleave(3, dim=3)  # sharp in a thumbnail
+    assert torch.equal(auto_levels(photo), torch.zeros(1, 3, 3))
+    dark = photo / 10
+    torch.testing.assert_close(apply_curves(dark, auto_levels(dark)).mean(), torch.tensor(0.2))
+    veiled = 0.5 + 0.5 * photo
+    cleared = apply_curves(veiled, auto_levels(veiled))
+    assert (veiled.amin(), veiled.amax()) > (0.49, 0.99)
+    torch.testing.assert_close(cleared.amax(), torch.tensor(1.0), atol=0.01, rtol=0)
+    assert cleared.amin() < 0.3
+    both = auto_levels(torch.cat([photo, dark, veiled]))
+    assert both[0].abs().max() == 0 < both[1:, :, 0].min()
+    assert (both[:, 0] == both[:, 1]).all()
+
+
+def test_evenly_taught_curves_learn_as_much_from_a_dark_photo_as_from_a_bright_one() -> None:
+    bright = torch.rand(1, 3, 8, 8)
+    photos = torch.cat([bright, bright / 10])
+    curves = torch.zeros(2, 3, 3, requires_grad=True)
+    for taught, ratio in ((evenly_taught(curves, photos), 1.0), (curves, 10.0)):
+        assert torch.equal(taught, curves)
+        curves.grad = None
+        apply_curves(photos, taught).sum().backward()
+        log_gain = curves.grad[:, :, 0]
+        torch.testing.assert_close(log_gain[0], ratio * log_gain[1])
     with torch.no_grad():
-        assert evenly_taught(curves) is curves
+        assert evenly_taught(curves, photos) is curves
