@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 from limits import autocast
+from photos import make_photo
 from torch import Tensor, nn
 
+import restorekit
 from restorekit.core.networks import NetworkRestorer, configure
 
-__all__ = ["OURS", "SPANDREL", "bare_call", "our_restorer", "random_images", "spandrel_network"]
+__all__ = ["OURS", "SPANDREL", "bare_call", "our_restorer", "photo_image", "spandrel_network"]
 
-DENSE_UNET: dict[str, Any] = {"widths": (48, 96, 192), "blocks": (1, 2, 4)}
 NAFNET_32: dict[str, Any] = {
     "width": 32,
     "encoder_blocks": (2, 2, 4, 8),
@@ -20,11 +21,8 @@ NAFNET_32: dict[str, Any] = {
     "decoder_blocks": (2, 2, 2, 2),
 }
 
-OURS: dict[str, tuple[str, dict[str, Any]]] = {
-    "dense_unet": ("dense_unet", DENSE_UNET),
-    "nafnet-32": ("nafnet", NAFNET_32),
-}
-"""Name in the tables to (network, options): that of recipe base/noise, and NAFNet as trained for SIDD."""
+OURS = ("base", "nafnet-32")
+"""Names in the tables: the shipped model, and NAFNet as trained for SIDD, with fresh weights."""
 
 SPANDREL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "NAFNet": (
@@ -37,7 +35,7 @@ SPANDREL: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "SwinIR": (
         "spandrel.architectures.SwinIR",
-        "dense_unet",
+        "base",
         {
             "img_size": 128, "window_size": 8, "embed_dim": 180, "depths": [6] * 6, "num_heads": [6] * 6,
             "mlp_ratio": 2.0, "upscale": 1, "upsampler": "", "resi_connection": "1conv",
@@ -50,11 +48,14 @@ Call = Callable[[], Tensor]
 
 
 def our_restorer(name: str, precision: str) -> NetworkRestorer:
-    """One of ``OURS`` on the CPU, with fresh weights: speed does not depend on them."""
-    network, options = OURS[name]
-    restorer = NetworkRestorer(name, configure(network, options))
-    restorer.to(torch.device("cpu"), precision)
-    return restorer
+    """One of ``OURS`` on the CPU."""
+    if name == "nafnet-32":
+        restorer = NetworkRestorer(name, configure("nafnet", NAFNET_32))
+        restorer.to(torch.device("cpu"), precision)
+        return restorer
+    shipped = restorekit.load(name, device="cpu", precision=precision)
+    assert isinstance(shipped, NetworkRestorer)
+    return shipped
 
 
 def bare_call(module: nn.Module, images: Tensor, precision: str) -> Call:
@@ -68,10 +69,10 @@ def bare_call(module: nn.Module, images: Tensor, precision: str) -> Call:
     return run
 
 
-def random_images(side: int, *, batch: int = 1) -> Tensor:
-    """(batch, 3, side, side) in [0, 1], channels innermost as ``NetworkRestorer`` runs them."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(batch, 3, side, side, generator=generator).contiguous(memory_format=torch.channels_last)
+def photo_image(side: int) -> Tensor:
+    """(1, 3, side, side) in [0, 1] of a real photo, channels innermost as ``NetworkRestorer`` runs them."""
+    pixels = torch.from_numpy(make_photo(0, height=side, width=side))
+    return pixels.permute(2, 0, 1)[None].float().div(255).contiguous(memory_format=torch.channels_last)
 
 
 def spandrel_network(name: str) -> nn.Module | None:

@@ -1,9 +1,9 @@
 """Speed, as ratios to other libraries and as shares of what the machine can do.
 
-    python benchmarks/speed.py SUITE [--output FILE.json] [--seconds N] [--smoke]
+    python benchmarks/speed.py SUITE [--output FILE.json] [--compare RESULT.json] [--seconds N] [--smoke]
 
 Suites: inference, folder, training, tiling, metrics, refine. Nothing else should run on the machine; the load is
-recorded.
+recorded. With --compare each row is set against that of an earlier result of the suite.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import speed_tiling
 import speed_training
 from results import MachineLimit, Result, Row, Run
 from setting import Setting
+from speed_changes import load_earlier, to_lines
 from tables import to_line
 
 __all__ = ["SUITES", "main", "measure"]
@@ -39,14 +40,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=list(SUITES))
     parser.add_argument("--output", type=Path, metavar="FILE.json")
+    parser.add_argument("--compare", type=Path, metavar="RESULT.json", help="an earlier result of this suite")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each comparison, at least five rounds")
     parser.add_argument("--smoke", action="store_true", help="tiny inputs, one round: a trial of the code")
     chosen = parser.parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
+    try:
+        earlier = load_earlier(chosen.compare, chosen.suite, smoke=chosen.smoke) if chosen.compare else None
+    except ValueError as error:
+        parser.error(f"--compare {error}")
     setting = Setting.of(chosen.seconds, smoke=chosen.smoke)
     result = measure(chosen.suite, setting, command=" ".join(["python benchmarks/speed.py", *given]))
     if chosen.output:
         chosen.output.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if earlier:
+        print("\n".join(to_lines(earlier, result)))
 
 
 def measure(suite: str, setting: Setting, *, command: str) -> Result:

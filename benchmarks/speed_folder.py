@@ -18,7 +18,7 @@ from restorekit.core.networks import NetworkRestorer
 
 __all__ = ["run"]
 
-NETWORK = "dense_unet"
+NETWORK = "base"
 FORMATS = (".jpg", ".png")
 COUNT = 8
 

@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 
 from limits import in_words, threads, work_of
-from peers import OURS, SPANDREL, bare_call, our_restorer, random_images, spandrel_network
+from peers import OURS, SPANDREL, bare_call, our_restorer, photo_image, spandrel_network
 from results import Row, absent, measured
 from setting import PRECISIONS, Setting
 from timing import time_paired
@@ -33,7 +33,7 @@ def run(setting: Setting) -> Iterator[Row]:
 def against_bare(setting: Setting, name: str, precision: str, count: int) -> Row:
     """The restorer and the module inside it."""
     side = setting.size(512, 32)
-    images = random_images(side)
+    images = photo_image(side)
     restorer = our_restorer(name, precision)
     ours, bare = (lambda: restorer.restore(images)), bare_call(restorer.module, images, precision)
     seconds = time_paired({"ours": ours, "bare": bare}, setting.budget)
@@ -52,14 +52,14 @@ def against_bare(setting: Setting, name: str, precision: str, count: int) -> Row
 
 
 def against_spandrel(setting: Setting, peer: str, precision: str, count: int) -> Row:
-    """Ours against a network of spandrel; for SwinIR, which we have not, our network for CPUs."""
+    """Ours against a network of spandrel; for SwinIR, which we have not, the shipped model."""
     name = SPANDREL[peer][1]
     side = setting.size(SIDES[peer], 32)
     title, label = _title(name, side, precision, count), f"spandrel {peer}"
     network = spandrel_network(peer)
     if network is None:
         return absent(title, "NetworkRestorer", label, "MP/s", "spandrel absent")
-    images = random_images(side)
+    images = photo_image(side)
     restorer = our_restorer(name, precision)
     theirs = bare_call(network, images.contiguous(), precision)
     seconds = time_paired({"ours": lambda: restorer.restore(images), "theirs": theirs}, setting.budget)

@@ -21,7 +21,7 @@ from restorekit.core.restorer import InputSpec, Restorer
 
 __all__ = ["overlap_factor", "run"]
 
-NETWORK = "dense_unet"
+NETWORK = "base"
 TILES_PX = (384, 512, 768)  # asked for less, the tiler gives 342 px: the halo around its least core
 
 

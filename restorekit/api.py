@@ -7,19 +7,22 @@ report = restorekit.compare("sample:coffee", degrade="noise:sigma=25", models=["
 print(report.table().to_markdown())
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 from restorekit.adapt import AnyImage, InMemory, map_image, samples_of
+from restorekit.auto import AUTO, AutoModel
 from restorekit.comparison import ComparisonOptions, clear_journal, compare_subjects, degraded_subjects, paired_subjects
 from restorekit.core.degradation.chain import degrade_images, parse_degradation
+from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Samples, from_images, to_images
 from restorekit.core.image.files import SourceImage
 from restorekit.core.image.pairs import list_images, pair_images
 from restorekit.core.image.samples import is_sample, sample_file_name
-from restorekit.core.image.tiling import TilingOptions, restore_samples
+from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.metric.base import make_metric
 from restorekit.core.metric.protocol import aggregate
 from restorekit.core.randomness import derive_seed, generator_for
@@ -41,6 +44,7 @@ def restore(
     tile_px: int | None = ...,
     device: str = ...,
     precision: str = ...,
+    guard: bool = ...,
 ) -> SourceImage: ...
 @overload
 def restore(
@@ -52,6 +56,7 @@ def restore(
     tile_px: int | None = ...,
     device: str = ...,
     precision: str = ...,
+    guard: bool = ...,
 ) -> InMemory: ...
 def restore(
     image: Any,
@@ -62,6 +67,7 @@ def restore(
     tile_px: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    guard: bool = True,
 ) -> Any:
     """Restore one image of any kind and size; what comes in as X goes out as X.
 
@@ -69,15 +75,18 @@ def restore(
         image: a path or ``sample:coffee`` (gives a ``SourceImage`` with ``save``), a PIL image, an array
             (height, width[, 1, 3 or 4]) of uint8, uint16 or float in [0, 1], or a float tensor
             ([batch,] 3, height, width) in [0, 1]. Alpha and depth are kept.
-        model: a name (see ``restorekit models list``) or a loaded restorer.
+        model: a name (see ``restorekit models list``), a loaded restorer, or ``auto``: what ``diagnose`` proposes;
+            where it finds nothing wrong, the image comes back as it is.
         strength: 0 gives the input back, 1 the restored image, values between blend them.
         seed: for stochastic restorers; with the file's name it decides all random numbers.
         tile_px: side of a tile in px; chosen from free memory when None.
         device: auto, cpu, cuda, cuda:N or mps; ignored for a loaded restorer.
         precision: auto, float32, bfloat16 or float16; ignored for a loaded restorer.
+        guard: keep the input where the model runs away (see ``core.guard``). It says so among the ``warnings`` of a
+            ``SourceImage``, and as a Python warning for what is in memory.
 
     Raises:
-        ImageError: the image cannot be read or has another shape.
+        ImageError: the image cannot be read, has another shape, or (auto) is smaller than 32x32 px.
         ModelError: no model of that name.
 
     >>> import numpy as np
@@ -86,9 +95,24 @@ def restore(
     """
     if not 0.0 <= strength <= 1.0:
         raise UsageError(f"strength: expected 0 to 1, got {strength}")
-    restorer = load(model, device=device, precision=precision) if isinstance(model, str) else model
     options = TilingOptions(tile_px=tile_px, strength=strength, seed=derive_seed(seed, _name_of(image)))
-    return map_image(image, lambda samples: restore_samples(restorer, samples, options))
+    choose = _chooser(model, device, precision)
+    told: list[str] = []
+
+    def apply(samples: Samples) -> Samples:
+        restorer = choose(samples)
+        if restorer is None:
+            return samples
+        found = restore_guarded(restorer, samples, options, watched=guard)
+        told.extend(found.warnings)
+        return found.samples
+
+    restored = map_image(image, apply)
+    if isinstance(restored, SourceImage):
+        return replace(restored, warnings=(*restored.warnings, *told))
+    for line in told:
+        warnings.warn(line, stacklevel=2)
+    return restored
 
 
 @overload
@@ -194,7 +218,8 @@ def compare(
     if clean is not None and degrade is not None:
         raise UsageError("compare: expected either clean references or a degradation, got both; drop one")
     options = options or ComparisonOptions()
-    if output is not None and options.journal is None:
+    keep = options.journal is not None
+    if output is not None and not keep:
         options = replace(options, journal=Path(output))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if clean is not None:
@@ -206,8 +231,17 @@ def compare(
     report = compare_subjects(subjects, models, options, degradation=degrade, on_step=on_step)
     if output is not None:
         report.save(Path(output))
-        clear_journal(Path(output))
+        if not keep:
+            clear_journal(Path(output))
     return report
+
+
+def _chooser(model: str | Restorer, device: str, precision: str) -> Callable[[Samples], Restorer | None]:
+    """What restores an image, or None where nothing is wrong with it."""
+    if model == AUTO:
+        return AutoModel(device=device, precision=precision).choose
+    restorer = load(model, device=device, precision=precision) if isinstance(model, str) else model
+    return lambda _: restorer
 
 
 def _name_of(image: Any) -> str:

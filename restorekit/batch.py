@@ -3,10 +3,11 @@
 - Reading the next photo and writing the last one overlap with restoring this one.
 - ``restorekit.jsonl`` in the output folder records every photo with the settings' hash: the same command again skips
   what is done and unchanged, retries what failed, and redoes what was made with other settings.
+- A photo whose restorer ran away keeps its input (see ``core.guard``); with a model for each photo (``auto``), so does
+  one with nothing wrong. The record says so, and which model restored which photo.
 - ``shard=(i, n)`` takes the photos whose name hashes to i: n machines share a folder without talking to each other.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -22,17 +23,28 @@ from typing import Any, Literal
 import numpy as np
 
 from restorekit import __version__
+from restorekit.auto import AutoModel
+from restorekit.core.guard import Guarded, restore_guarded
 from restorekit.core.image.convention import convert_depth
-from restorekit.core.image.files import DEFAULT_MAX_MEGAPIXELS, IMAGE_SUFFIXES, SourceImage, read_image, write_image
+from restorekit.core.image.files import DEFAULT_MAX_MEGAPIXELS, IMAGE_SUFFIXES, SourceImage, read_image
 from restorekit.core.image.pairs import NamedInput
-from restorekit.core.image.tiling import TilingOptions, restore_samples
+from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.randomness import derive_seed
 from restorekit.core.restorer import Restorer
 from restorekit.errors import RestorekitError, UsageError
+from restorekit.manifest import MANIFEST, Manifest
 
-__all__ = ["MANIFEST", "BatchOptions", "Outcome", "is_file_target", "output_path", "restore_files", "restore_source"]
+__all__ = [
+    "MANIFEST",
+    "BatchOptions",
+    "Outcome",
+    "Restored",
+    "is_file_target",
+    "output_path",
+    "restore_files",
+    "restore_source",
+]
 
-MANIFEST = "restorekit.jsonl"
 OVERLAP_MEGAPIXELS = 32.0  # above this one photo fills memory and time alone: nothing is read ahead
 
 
@@ -59,6 +71,8 @@ class BatchOptions:
     shard: tuple[int, int] = (0, 1)
     """(index, count)."""
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
+    guard: bool = True
+    """Whether the input is kept where a restorer runs away."""
 
     @property
     def settings_hash(self) -> str:
@@ -73,12 +87,15 @@ class Outcome:
     """What became of one photo."""
 
     name: str
-    status: Literal["restored", "skipped", "failed"]
+    status: Literal["restored", "kept", "skipped", "failed"]
+    """kept: the output holds the input's own pixels; ``warnings`` say why, unless nothing was wrong with the photo."""
     output: Path | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     megapixels: float = 0.0
+    model: str | None = None
+    """What restored it; "none" where nothing was wrong with it; None where nothing was tried."""
 
     def as_record(self) -> dict[str, Any]:
         """For JSON: plain types only."""
@@ -86,14 +103,25 @@ class Outcome:
         return record | {"output": str(self.output) if self.output else None, "warnings": list(self.warnings)}
 
 
+@dataclass(frozen=True)
+class Restored:
+    """One photo, restored in memory."""
+
+    image: SourceImage
+    model: str
+    """The restorer's name, or "none"."""
+    kept: bool
+    """Whether the pixels are those of the input."""
+
+
 def restore_source(
-    restorer: Restorer,
+    restorer: Restorer | AutoModel,
     source: SourceImage,
     name: str,
     options: BatchOptions,
     *,
     on_tile: Callable[[int, int], None] | None = None,
-) -> SourceImage:
+) -> Restored:
     """Restore one decoded photo; alpha is kept apart untouched, the record travels along.
 
     Args:
@@ -101,13 +129,19 @@ def restore_source(
     """
     dtype = {"same": source.samples.dtype, "8": np.dtype(np.uint8), "16": np.dtype(np.uint16)}[options.depth]
     tiling = TilingOptions(options.tile_px, options.strength, derive_seed(options.seed, name), on_tile)
-    samples = restore_samples(restorer, source.samples, tiling, dtype=dtype)
+    chosen = restorer.choose(source.samples) if isinstance(restorer, AutoModel) else restorer
+    if chosen is None:
+        found = Guarded(convert_depth(source.samples, dtype), kept=True)
+    else:
+        found = restore_guarded(chosen, source.samples, tiling, dtype=dtype, watched=options.guard)
     alpha = None if source.alpha is None or options.drop_alpha else convert_depth(source.alpha, dtype)
-    return dataclasses.replace(source, samples=samples, alpha=alpha)
+    warnings = (*source.warnings, *found.warnings)
+    image = dataclasses.replace(source, samples=found.samples, alpha=alpha, warnings=warnings)
+    return Restored(image, chosen.name if chosen else "none", found.kept)
 
 
 def restore_files(
-    restorer: Restorer,
+    restorer: Restorer | AutoModel,
     inputs: Sequence[NamedInput],
     output: Path,
     options: BatchOptions,
@@ -117,7 +151,7 @@ def restore_files(
     """Restore photos one after the other; yields what became of each: first what is skipped, then the rest in order.
 
     Args:
-        restorer: any restorer; the tiler gives it what it asks for.
+        restorer: any restorer, the tiler gives it what it asks for; or one that is chosen for each photo.
         inputs: named photos; the name decides the output's place and the seed.
         output: a folder, or a file name with an image suffix when there is one input.
         options: see ``BatchOptions``.
@@ -128,10 +162,10 @@ def restore_files(
     """
     tasks = _plan(inputs, output, options)
     _make_folder(output.parent if is_file_target(output, len(inputs)) else output)
-    manifest = None if is_file_target(output, len(inputs)) else _Manifest(output / MANIFEST, options.settings_hash)
+    manifest = None if is_file_target(output, len(inputs)) else Manifest(output / MANIFEST, options.settings_hash)
     todo = []
     for task in tasks:
-        if manifest and not options.overwrite and manifest.has(task):
+        if manifest and not options.overwrite and manifest.has(task.name, task.path, task.target):
             yield Outcome(task.name, "skipped", task.target)
         else:
             todo.append(task)
@@ -211,7 +245,7 @@ def _may_overlap(source: SourceImage | BaseException) -> bool:
 
 def _restore_and_submit(
     writer: ThreadPoolExecutor,
-    restorer: Restorer,
+    restorer: Restorer | AutoModel,
     task: _Task,
     source: SourceImage | BaseException,
     options: BatchOptions,
@@ -231,58 +265,25 @@ def _restore_and_submit(
     return writer.submit(_write, restored, task, options.quality, seconds)
 
 
-def _write(restored: SourceImage, task: _Task, quality: int | None, seconds: float) -> Outcome:
+def _write(restored: Restored, task: _Task, quality: int | None, seconds: float) -> Outcome:
+    image = restored.image
     try:
-        warnings = write_image(
-            task.target, restored.samples, alpha=restored.alpha, record=restored.record, quality=quality
-        )
+        warnings = image.save(task.target, quality=quality)
     except (RestorekitError, OSError) as error:
         return Outcome(task.name, "failed", error=str(error))
-    megapixels = restored.height * restored.width / 1e6
-    return Outcome(task.name, "restored", task.target, None, (*restored.warnings, *warnings), seconds, megapixels)
+    return Outcome(
+        task.name,
+        "kept" if restored.kept else "restored",
+        task.target,
+        warnings=(*image.warnings, *warnings),
+        seconds=seconds,
+        megapixels=image.height * image.width / 1e6,
+        model=restored.model,
+    )
 
 
-def _settle(task: _Task, writing: Future[Outcome], manifest: "_Manifest | None") -> Outcome:
+def _settle(task: _Task, writing: Future[Outcome], manifest: Manifest | None) -> Outcome:
     outcome = writing.result()
     if manifest:
-        manifest.add(task, outcome)
+        manifest.add(task.path, outcome.as_record())
     return outcome
-
-
-class _Manifest:
-    """The output folder's record of what was done to which photo with which settings; one JSON line each."""
-
-    def __init__(self, path: Path, settings: str) -> None:
-        self.path, self.settings = path, settings
-        self.done: dict[str, dict[str, Any]] = {}
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):  # a line cut off by a crash
-                    record = json.loads(line)
-                    self.done[record["name"]] = record
-
-    def has(self, task: _Task) -> bool:
-        """Whether the output is there and was made from this very file with these settings."""
-        record = self.done.get(task.name)
-        return (
-            record is not None
-            and record["status"] == "restored"
-            and record.get("settings") == self.settings
-            and record.get("source") == _fingerprint(task.path)
-            and task.target.is_file()
-        )
-
-    def add(self, task: _Task, outcome: Outcome) -> None:
-        """Append one line; appending never loses what stands before."""
-        record = outcome.as_record() | {"settings": self.settings, "source": _fingerprint(task.path)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def _fingerprint(path: Path) -> list[int] | None:
-    """Size in bytes and time of change in ns; None for a file that cannot be looked at."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]

@@ -3,20 +3,24 @@
 A suite names folders relative to ``--data``. A data set that is not there keeps its row: "not measured: data absent".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from restorekit.core.atomic import write_bytes
+from restorekit.core.image.pairs import list_images, pair_images
 from restorekit.errors import UsageError
 from restorekit.recipe import find_packaged, parse_document, read_toml
+from restorekit.report.record import Report, RunRecord
+from restorekit.report.regression import changes, changes_markdown, ensure_comparable
 
-if TYPE_CHECKING:
-    from restorekit.report.record import RunRecord
+__all__ = ["RESULT", "DataSet", "Suite", "SuiteResult", "load_result", "load_suite", "report_folder", "run_suite"]
 
-__all__ = ["DataSet", "Suite", "load_suite", "report_folder", "run_suite"]
+RESULT = "result.json"
+"""What a run writes for later runs to be compared with."""
 
 
 class DataSet(BaseModel):
@@ -50,6 +54,32 @@ class Suite(BaseModel):
     sets: list[DataSet] = Field(min_length=1, description="one comparison each")
 
 
+class SuiteResult(BaseModel):
+    """What a suite measured: everything but pictures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+    title: str
+    reports: dict[str, Report]
+    """By name of the data set; absent ones have none."""
+
+
+def load_result(path: Path) -> SuiteResult:
+    """Read ``result.json``, or the one in the output folder of a run.
+
+    Raises:
+        UsageError: there is none, or it cannot be understood.
+    """
+    file = path / RESULT if path.is_dir() else path
+    try:
+        return SuiteResult.model_validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise UsageError(
+            f"--compare {path}: expected {RESULT} of an earlier 'restorekit bench', got {reason}; check the path"
+        ) from None
+
+
 def load_suite(name: str) -> Suite:
     """Read and check a suite by shipped name or path.
 
@@ -68,23 +98,41 @@ def run_suite(
     device: str = "auto",
     precision: str = "auto",
     command: str = "",
+    earlier: Path | None = None,
     on_step: Callable[[str, str], None] | None = None,
 ) -> str:
-    """Compare on every data set, write one report folder each and ``summary.md``; returns the summary.
+    """Compare on every data set, write one report folder each, ``result.json`` and ``summary.md``.
+
+    Interrupted and called again, it goes on where it stopped, finished sets included; numbers are the same.
+
+    Args:
+        suite: data sets and protocol.
+        data: folder that the suite's folders lie in.
+        output: where everything is written.
+        models: besides the suite's own.
+        earlier: a result to compare with; the summary ends with what changed, and whether it is noise.
+        on_step: called before each restoration with (image, model).
+
+    Returns:
+        The summary, Markdown.
 
     Raises:
-        UsageError: none of the suite's data sets is under ``data``.
+        UsageError: none of the suite's data sets is under ``data``, or images of theirs cannot be paired; everything
+            that is wrong with any of the sets is listed before work on the first.
+        ProtocolError: ``earlier`` was measured otherwise.
     """
     from restorekit.api import compare
     from restorekit.comparison import ComparisonOptions
 
-    if not any((data / entry.clean).is_dir() for entry in suite.sets):
-        folders = ", ".join(entry.clean for entry in suite.sets)
-        raise UsageError(f"--data {data}: expected at least one of the folders {folders}, got none of them")
+    before = None if earlier is None else load_result(earlier).reports
+    if before is not None:
+        _check_earlier(suite, before)
+    _check_data(suite, data)
     options = ComparisonOptions(
         metrics=suite.metrics, seed=suite.seed, device=device, precision=precision, command=command
     )
-    parts, run = [f"# {suite.title}"], None
+    parts: list[str] = [f"# {suite.title}"]
+    reports: dict[str, Report] = {}
     for entry in suite.sets:
         parts.append(f"## {entry.name}")
         clean, degraded = data / entry.clean, data / (entry.degraded or entry.clean)
@@ -92,25 +140,89 @@ def run_suite(
             parts.append(f"not measured: {clean if not clean.is_dir() else degraded} is absent")
             continue
         source: dict[str, Any] = {"clean": clean} if entry.degraded else {"degrade": entry.degrade}
+        folder = output / report_folder(entry.name)
         report = compare(
             degraded,
             **source,
             models=[*suite.models, *models],
-            output=output / report_folder(entry.name),
-            options=options,
+            output=folder,
+            options=replace(options, journal=folder),
             on_step=on_step,
         )
         parts.append(report.table().to_markdown())
-        run = report.run
-    if run:
-        parts.append(_origin(run))
+        reports[entry.name] = report.model_copy(update={"pictures": {}})  # of all sets together they fill the memory
+    if reports:
+        parts.append(_origin(list(reports.values())[-1].run))
+    if before is not None:
+        parts.append(_against(before, reports))
     summary = "\n\n".join(parts) + "\n"
-    output.mkdir(parents=True, exist_ok=True)
-    write_bytes(output / "summary.md", summary.encode())
+    _write(output, SuiteResult(title=suite.title, reports=reports), summary)
     return summary
 
 
-def _origin(run: "RunRecord") -> str:
+def _write(output: Path, result: SuiteResult, summary: str) -> None:
+    """What all sets gave; then nothing is left to go on with."""
+    from restorekit.comparison import clear_journal
+
+    output.mkdir(parents=True, exist_ok=True)
+    write_bytes(output / RESULT, result.model_dump_json().encode())
+    write_bytes(output / "summary.md", summary.encode())
+    for name in result.reports:
+        clear_journal(output / report_folder(name))
+
+
+def _check_earlier(suite: Suite, before: Mapping[str, Report]) -> None:
+    """Refuse a result of another suite or protocol before any work."""
+    from restorekit.core.metric.base import make_metric
+
+    common = [entry for entry in suite.sets if entry.name in before]
+    if not common:
+        raise UsageError(
+            f"--compare: expected a result of the same suite, got one of {', '.join(before) or 'no data set'}; "
+            f"this suite has {', '.join(entry.name for entry in suite.sets)}"
+        )
+    addresses = [make_metric(text).address for text in suite.metrics]
+    for entry in common:
+        report = before[entry.name]
+        run = report.run.model_copy(update={"seed": suite.seed, "degradation": entry.degrade})
+        ensure_comparable(entry.name, report, run, addresses)
+
+
+def _against(before: Mapping[str, Report], reports: Mapping[str, Report]) -> str:
+    """What changed, and where the earlier numbers come from."""
+    found = {}
+    for name, report in reports.items():
+        if name in before:
+            ensure_comparable(name, before[name], report.run, [metric.address for metric in report.metrics])
+            found[name] = changes(report, before[name])
+    alone = [name for name in {**before, **reports} if name not in found]
+    left_out = [f"Not in both: {', '.join(alone)}."] if alone else []
+    origin = f"Before: {_origin(list(before.values())[-1].run)}"
+    return "\n\n".join(["## Now, and before", changes_markdown(found), *left_out, origin])
+
+
+def _check_data(suite: Suite, data: Path) -> None:
+    """List what is wrong with the images of all sets before work on the first."""
+    if not any((data / entry.clean).is_dir() for entry in suite.sets):
+        folders = ", ".join(entry.clean for entry in suite.sets)
+        raise UsageError(f"--data {data}: expected at least one of the folders {folders}, got none of them")
+    problems = []
+    for entry in suite.sets:
+        clean, degraded = data / entry.clean, data / (entry.degraded or entry.clean)
+        if not (clean.is_dir() and degraded.is_dir()):
+            continue
+        try:
+            if entry.degraded:
+                pair_images(degraded, clean)
+            else:
+                list_images([clean])
+        except UsageError as error:
+            problems.append(f"{entry.name}: {error}")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _origin(run: RunRecord) -> str:
     """Where the numbers come from, in a line."""
     commit = f" (commit {run.commit})" if run.commit else ""
     machine = f"{run.machine.cpu}, {run.machine.cores} cores, torch {run.machine.torch}"

@@ -40,7 +40,7 @@ __all__ = [
     "split_models",
 ]
 
-DEFAULT_MODEL = "classical:nlm"
+DEFAULT_MODEL = "base"
 """What ``restorekit restore`` uses when no model is named."""
 
 
@@ -56,6 +56,10 @@ class ModelRecord(BaseModel):
     licence: str
     options: list[str]
     """One line for each option: name, default, unit, meaning."""
+    data: tuple[str, ...] = ()
+    """The photos it learned from, one line a set, with their licences."""
+    sha256: str = ""
+    """Of its weight file; empty where there is none."""
 
 
 def load(
@@ -96,6 +100,8 @@ def list_models() -> list[ModelRecord]:
             helps_against=", ".join(model.helps),
             licence=model.licence,
             options=[],
+            data=model.data,
+            sha256=model.sha256,
         )
         for model in shipped_models().values()
     ]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import restorekit
+from restorekit.core.restorer import InputSpec
 from restorekit.errors import ImageError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -136,3 +137,25 @@ def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path):
     assert not set(seen[:3]) & set(later)
     assert len(report.scores) == len(restorekit.compare(photos, degrade="noise", options=options).scores)
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+class Runaway:
+    """Gives noise of twice the full range."""
+
+    name, spec = "runaway", InputSpec()
+
+    def to(self, device, precision="float32"):
+        return self
+
+    def restore(self, degraded, *, generator=None):
+        return degraded + 2 * torch.randn(degraded.shape, generator=generator)
+
+
+def test_a_runaway_model_gives_the_input_and_a_warning():
+    photo = restorekit.restore("sample:coffee@256", "classical:median")
+    with pytest.warns(UserWarning, match="blow-up: .*; the input is kept"):
+        kept = restorekit.restore(photo.samples, Runaway())
+    np.testing.assert_array_equal(kept, photo.samples)
+    source = restorekit.restore(photo, Runaway())
+    assert source.warnings[-1].endswith("; the input is kept")
+    assert (restorekit.restore(photo.samples, Runaway(), guard=False) != photo.samples).mean() > 0.5

@@ -6,8 +6,10 @@ import os
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from restorekit.batch import MANIFEST, BatchOptions, restore_files
+from restorekit.core.image.files import read_image
 from restorekit.core.image.pairs import list_images
 from restorekit.core.restorer import InputSpec
 from restorekit.errors import UsageError
@@ -144,3 +146,46 @@ def test_errors_that_are_our_bugs_are_not_swallowed(folder, tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         run(folder, tmp_path / "out", Broken())
+
+
+class Runaway(Invert):
+    """Gives noise of twice the full range."""
+
+    name = "runaway"
+
+    def restore(self, degraded, *, generator=None):
+        return degraded + 2 * torch.randn(degraded.shape, generator=generator)
+
+
+@pytest.fixture
+def coffee(tmp_path):
+    """A folder with one real photo of 128x160 px."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    PIL.Image.fromarray(read_image("sample:coffee").samples[:128, :160]).save(photos / "cup.png")
+    return photos
+
+
+def test_a_runaway_photo_keeps_its_input_and_the_manifest_says_so(coffee, tmp_path):
+    (outcome,) = run(coffee, tmp_path / "out", Runaway())
+    assert outcome.status == "kept"
+    before, after = (np.asarray(PIL.Image.open(root / "cup.png")) for root in (coffee, tmp_path / "out"))
+    np.testing.assert_array_equal(after, before)
+    record = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert (record["status"], record["model"]) == ("kept", "runaway")
+    (warning,) = record["warnings"]
+    assert warning.startswith("blow-up: ")
+    assert warning.endswith("; the input is kept")
+    assert [outcome.status for outcome in run(coffee, tmp_path / "out", Runaway())] == ["skipped"]
+
+
+def test_without_the_guard_it_is_written_as_it_is(coffee, tmp_path):
+    (outcome,) = run(coffee, tmp_path / "out", Runaway(), guard=False)
+    assert (outcome.status, outcome.warnings) == ("restored", ())
+    before, after = (np.asarray(PIL.Image.open(root / "cup.png")) for root in (coffee, tmp_path / "out"))
+    assert (before != after).mean() > 0.5
+
+
+def test_every_outcome_names_its_model(folder, tmp_path):
+    assert {outcome.model for outcome in run(folder, tmp_path / "out")} == {"invert"}
+    assert {outcome.model for outcome in run(folder, tmp_path / "out")} == {None}  # skipped

@@ -64,7 +64,7 @@ def test_pairs_are_compared_as_they_lie_on_disk(photo, tmp_path):
 
 def test_sizes_of_a_pair_must_agree(photo, tmp_path):
     PIL.Image.new("RGB", (10, 12)).save(tmp_path / "ramp.png")
-    with pytest.raises(UsageError, match=r"one size, got 10x12 and 64x48 px"):
+    with pytest.raises(UsageError, match=r"ramp\.png: 10x12 px, its clean image 64x48 px"):
         restorekit.compare(tmp_path / "ramp.png", clean=photo, options=FAST)
 
 

@@ -19,11 +19,15 @@ def bench(
     models: Annotated[
         list[str], typer.Option("--models", "-m", help="Models to measure besides the suite's own.")
     ] = [],  # noqa: B006 (typer copies it)
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="result.json of an earlier run: show what changed, and whether it is noise."),
+    ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
     """Run a suite: one comparison per data set, and a summary table of all of them."""
-    from restorekit.suite import load_suite, run_suite
+    from restorekit.suite import RESULT, load_suite, run_suite
     from restorekit.zoo import split_models
 
     with progress() as bar:
@@ -36,7 +40,8 @@ def bench(
             device=device,
             precision=precision,
             command=command_line(),
+            earlier=compare,
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
-    stdout().print(summary, markup=False)
-    note(f"wrote {output / 'summary.md'} and one folder per data set")
+    stdout().print(summary, markup=False, soft_wrap=True)
+    note(f"wrote {output / 'summary.md'}, {output / RESULT} and one folder per data set")

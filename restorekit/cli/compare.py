@@ -17,10 +17,14 @@ def compare(
     *,
     clean: Annotated[str, typer.Option(help="The clean photo, or a folder of clean photos of the same names.")] = "",
     degrade: options.Degrade = "",
+    label: Annotated[
+        str, typer.Option(help="What degraded photos are said to be, such as noise:sigma=30: audits whether they are.")
+    ] = "",
     models: Annotated[
         list[str],
         typer.Option("--models", "-m", help="Comma-separated, or several times; see 'restorekit models list'."),
     ] = [],  # noqa: B006 (typer copies it)
+    commercial_safe: options.CommercialSafe = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for table, sheet and page.")] = None,
     metric: options.Metrics = [],  # noqa: B006
     preset: options.Preset = "",
@@ -47,7 +51,6 @@ def compare(
     """
     from restorekit.api import compare as run
     from restorekit.comparison import ComparisonOptions, clear_journal
-    from restorekit.zoo import split_models
 
     extras = _extras(output, latex=latex, parquet=parquet)
     settings = ComparisonOptions(
@@ -58,6 +61,7 @@ def compare(
         seed=seed,
         seeds=seeds,
         costs=costs,
+        label=label or None,
         journal=output,
         tile_px=tile or None,
         pictures=pictures,
@@ -69,7 +73,7 @@ def compare(
             inputs,
             clean=clean or None,
             degrade=degrade or None,
-            models=split_models(models),
+            models=_chosen(models, commercial_safe=commercial_safe),
             options=settings,
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
@@ -83,6 +87,16 @@ def compare(
         written = report.save(output, extras=extras)
         clear_journal(output)
         note(f"wrote {', '.join(path.name for path in written)} -> {output}")
+
+
+def _chosen(texts: list[str], *, commercial_safe: bool) -> list[str]:
+    from restorekit.licences import refuse_unsafe
+    from restorekit.zoo import split_models
+
+    models = split_models(texts)
+    if commercial_safe:
+        refuse_unsafe(models)
+    return models
 
 
 def _extras(output: Path | None, *, latex: bool, parquet: bool) -> list[str]:

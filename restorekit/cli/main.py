@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from restorekit import __version__
-from restorekit.cli import bench, compare, data, degrade, doctor, models, restore, score, train
+from restorekit.cli import bench, compare, data, degrade, diagnose, doctor, models, restore, score, train
 from restorekit.cli.console import report_errors
 from restorekit.cli.method import add_methods
 
@@ -22,6 +22,7 @@ for command in (
     restore.restore,
     compare.compare,
     degrade.degrade,
+    diagnose.diagnose,
     score.score,
     train.train,
     bench.bench,

@@ -14,13 +14,20 @@ __all__ = ["app"]
 app = typer.Typer(help="The models that can be named: list, show, convert, publish.", no_args_is_help=True)
 
 
-def list_(json: options.Json = False) -> None:
+def list_(commercial_safe: options.CommercialSafe = False, json: options.Json = False) -> None:
     """List every model, what it helps against, and its licence."""
     from rich.table import Table
 
+    from restorekit.licences import obstacle
     from restorekit.zoo import list_models
 
     records = list_models()
+    if commercial_safe:
+        reasons = {record.name: reason for record in records if (reason := obstacle(record.name))}
+        records = [record for record in records if record.name not in reasons]
+        for name, reason in reasons.items():
+            note(f"left out: {name}: {reason}")
+        note("also left out: file:, spandrel: and python: models, whose licences are not known here")
     if json:
         print_json([record.model_dump() for record in records])
         return
@@ -33,7 +40,7 @@ def list_(json: options.Json = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A name from 'restorekit models list'.")], json: options.Json = False
 ) -> None:
-    """Show one model: what it is and its options."""
+    """Show one model: what it is, what it learned from, the hash of its weights, and its options."""
     from restorekit.zoo import show_model
 
     record = show_model(name)
@@ -42,6 +49,10 @@ def show(
         return
     typer.echo(f"{record.name}: {record.summary}")
     typer.echo(f"  helps against {record.helps_against}; licence {record.licence}")
+    for line in record.data:
+        typer.echo(f"  learned from {line}")
+    if record.sha256:
+        typer.echo(f"  SHA-256 {record.sha256}")
     for option in record.options:
         typer.echo(f"  {option}")
 
@@ -116,7 +127,7 @@ def publish(
     recipe: Annotated[str, typer.Option(help="The recipe that trained it.")],
     summary: Annotated[str, typer.Option(help="One line on what it is.")],
     helps: Annotated[list[str], typer.Option(help="What it helps against; once for each.")],
-    data: Annotated[list[str], typer.Option(help="Photos it learned from, and their licence; once for each set.")],
+    data: Annotated[list[str], typer.Option(help="Photos it learned from, as 'NAME (COUNT, LICENCE)'; one set each.")],
     machine: Annotated[str, typer.Option(help="What it was trained on.")],
     earlier: Annotated[
         list[Path], typer.Option(help="Output folder of an earlier stage, whose steps and hours count; once for each.")

@@ -48,6 +48,12 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="With a photo's name it
 Tile = Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in px; 0 chooses from free memory.")]
 Set = Annotated[list[str], typer.Option("--set", help="Change one value of a recipe: config.options.sigma=15.")]
 Format = Annotated[str, typer.Option("--format", help="png, jpg, tif or webp; that of the input when left out.")]
+CommercialSafe = Annotated[
+    bool,
+    typer.Option(
+        "--commercial-safe", help="Only models whose licence and training data are known to allow commercial use."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 

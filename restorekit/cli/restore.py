@@ -12,17 +12,20 @@ from restorekit.errors import UsageError
 from restorekit.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from restorekit.auto import AutoModel
     from restorekit.batch import BatchOptions, Outcome
     from restorekit.core.restorer import Restorer
 
 __all__ = ["restore"]
+
+MODEL_HELP = "See 'restorekit models list'; auto: what 'restorekit diagnose' proposes for each photo."
 
 
 def restore(
     inputs: Annotated[list[str], typer.Argument(help="Photos, folders, sample:coffee, or - for stdin.")],
     *,
     output: Annotated[str, typer.Option("--output", "-o", help="A folder; a file name for one photo; - for stdout.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="See 'restorekit models list'.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)] = DEFAULT_MODEL,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 keeps the input, 1 the restored photo.")] = 1.0,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -35,6 +38,8 @@ def restore(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo photos that are done.")] = False,
     shard: Annotated[str, typer.Option(help="I/N: only the I-th of N parts of the photos.")] = "1/1",
     max_megapixels: Annotated[float, typer.Option(min=0, help="Refuse larger photos; 0 means 300.")] = 0.0,
+    guard: Annotated[bool, typer.Option(help="Keep the input where a model runs away.")] = True,
+    commercial_safe: options.CommercialSafe = False,
     set_: options.Set = [],  # noqa: B006 (typer copies it)
     json: options.Json = False,
 ) -> None:
@@ -45,13 +50,12 @@ def restore(
     from restorekit.batch import BatchOptions, restore_files
     from restorekit.core.image.files import DEFAULT_MAX_MEGAPIXELS
     from restorekit.core.image.pairs import list_images
-    from restorekit.zoo import load, model_identity
 
     if depth not in ("same", "8", "16"):
         raise UsageError(f"--depth: expected same, 8 or 16, got {depth!r}")
-    restorer = load(model, device=device, precision=precision, overrides=set_)
+    restorer, identity = _model(model, device, precision, set_, commercial_safe=commercial_safe)
     settings = BatchOptions(
-        model=model_identity(model, set_),
+        model=identity,
         strength=strength,
         seed=seed,
         tile_px=tile or None,
@@ -62,6 +66,7 @@ def restore(
         overwrite=overwrite,
         shard=_shard(shard),
         max_megapixels=max_megapixels or DEFAULT_MAX_MEGAPIXELS,
+        guard=guard,
     )
     if inputs == ["-"] or output == "-":
         _stream(restorer, inputs, output, settings)
@@ -82,6 +87,23 @@ def restore(
     _summarise(outcomes, output, json=json)
 
 
+def _model(
+    model: str, device: str, precision: str, overrides: list[str], *, commercial_safe: bool
+) -> "tuple[Restorer | AutoModel, str]":
+    """The restorer, or the one that chooses for each photo, and what identifies it."""
+    from restorekit.auto import AUTO, AutoModel, auto_identity
+    from restorekit.licences import refuse_unsafe
+    from restorekit.zoo import load, model_identity
+
+    if commercial_safe:
+        refuse_unsafe([model])
+    if model != AUTO:
+        return load(model, device=device, precision=precision, overrides=overrides), model_identity(model, overrides)
+    if overrides:
+        raise UsageError(f"--set: expected a model of the form recipe:NAME, got {AUTO}")
+    return AutoModel(device=device, precision=precision), auto_identity()
+
+
 def _tell(outcome: "Outcome") -> None:
     for warning in outcome.warnings:
         note(f"warning: {outcome.name}: {warning}")
@@ -91,7 +113,7 @@ def _tell(outcome: "Outcome") -> None:
 
 def _summarise(outcomes: "list[Outcome]", output: str, *, json: bool) -> None:
     """Counts at the end, and exit code 1 when a photo failed."""
-    counts = {status: sum(o.status == status for o in outcomes) for status in ("restored", "skipped", "failed")}
+    counts = {status: sum(o.status == status for o in outcomes) for status in ("restored", "kept", "skipped", "failed")}
     if json:
         print_json({**counts, "photos": [outcome.as_record() for outcome in outcomes]})
     else:
@@ -101,7 +123,7 @@ def _summarise(outcomes: "list[Outcome]", output: str, *, json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _stream(restorer: "Restorer", inputs: list[str], output: str, settings: "BatchOptions") -> None:
+def _stream(restorer: "Restorer | AutoModel", inputs: list[str], output: str, settings: "BatchOptions") -> None:
     """One photo from stdin, or to stdout, or both."""
     from restorekit.batch import restore_source
     from restorekit.core.image.files import decode_image, encode_image, read_image, write_image
@@ -111,7 +133,7 @@ def _stream(restorer: "Restorer", inputs: list[str], output: str, settings: "Bat
     limit: dict[str, Any] = {"max_megapixels": settings.max_megapixels}
     streamed = inputs == ["-"]
     source = decode_image(sys.stdin.buffer.read(), "stdin", **limit) if streamed else read_image(inputs[0], **limit)
-    restored = restore_source(restorer, source, source.record.name, settings)
+    restored = restore_source(restorer, source, source.record.name, settings).image
     form: dict[str, Any] = {"alpha": restored.alpha, "record": restored.record, "quality": settings.quality}
     if output == "-":
         suffix = settings.suffix or f".{source.record.format.lower()}"

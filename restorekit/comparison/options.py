@@ -31,7 +31,11 @@ class ComparisonOptions:
     """How many images are kept as pictures for the contact sheet and the page."""
     costs: bool = True
     """Whether weights and MACs are measured, by restoring one more image of 256x256 px with each model asked for."""
+    label: str | None = None
+    """What degraded photos are said to be, such as ``noise:sigma=30``; the report audits whether they are. None: the
+    degradation, where they are made here, and no audit elsewhere."""
     journal: Path | None = None
-    """Folder that remembers what is done; an interrupted comparison goes on there. See ``comparison.journal``."""
+    """Folder that remembers what is done; an interrupted comparison goes on there. Whoever names one clears it;
+    ``restorekit.compare`` with an output folder keeps one there while it works. See ``comparison.journal``."""
     command: str = ""
     """What to record as the command of the run."""

@@ -10,8 +10,9 @@ import numpy as np
 from restorekit.comparison.cost import peak_memory
 from restorekit.comparison.options import ComparisonOptions
 from restorekit.comparison.subjects import Subject
+from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Images, Samples, to_images
-from restorekit.core.image.tiling import TilingOptions, restore_samples
+from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.randomness import derive_seed
 from restorekit.core.restorer import Restorer
 from restorekit.report.record import ModelInfo
@@ -43,6 +44,8 @@ class Answer:
     """How many were restored, measured or not."""
     seconds: float | None = None
     peak_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+    """That the restorer ran away, and what was done then; see ``core.guard``."""
 
 
 def build_rows(models: Sequence[str], options: ComparisonOptions) -> list[Row]:
@@ -79,10 +82,11 @@ def restore_row(row: Row, subject: Subject, region: Region, options: ComparisonO
     samples: Samples = inside if local else subject.degraded
     with peak_memory(row.restorer) as peak:
         started = time.perf_counter()
-        restored = restore_samples(row.restorer, samples, tiling, dtype=np.float32)
+        found = restore_guarded(row.restorer, samples, tiling, dtype=np.float32)
         seconds = time.perf_counter() - started
+    restored = found.samples
     pixels = restored.shape[0] * restored.shape[1]
-    return Answer(to_images(restored if local else restored[region]), pixels, seconds, peak())
+    return Answer(to_images(restored if local else restored[region]), pixels, seconds, peak(), found.warnings)
 
 
 def centred_region(height: int, width: int, megapixels: float) -> Region:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from restorekit import __version__
+from restorekit.comparison.auditing import audit_subject, checked_label
 from restorekit.comparison.cost import measure_cost
 from restorekit.comparison.journal import Journal, digest_of
 from restorekit.comparison.options import ComparisonOptions
@@ -21,7 +22,17 @@ from restorekit.core.metric.base import Metric, make_metric
 from restorekit.core.metric.protocol import aggregate
 from restorekit.core.placement import resolve_device, resolve_precision
 from restorekit.errors import RestorekitError, UsageError
-from restorekit.report.record import CLEAN, ImageScore, Machine, MetricInfo, ModelInfo, Picture, Report, RunRecord
+from restorekit.report.record import (
+    CLEAN,
+    ImageScore,
+    InputAudit,
+    Machine,
+    MetricInfo,
+    ModelInfo,
+    Picture,
+    Report,
+    RunRecord,
+)
 from restorekit.zoo import model_identity
 
 __all__ = ["compare_subjects"]
@@ -51,7 +62,7 @@ def compare_subjects(
     """
     if options.seeds < 1:
         raise UsageError(f"seeds: expected at least 1, got {options.seeds}")
-    run = _Run(build_rows(models, options), options, on_step)
+    run = _Run(build_rows(models, options), options, on_step, label=checked_label(options.label or degradation))
     device = resolve_device(options.device)
     started = datetime.now(UTC)
     run.journal = Journal(options.journal, _identity(models, options, degradation))
@@ -84,6 +95,7 @@ def compare_subjects(
         metrics=tuple(_describe(metric) for metric in run.metrics),
         models=infos,
         scores=tuple(run.scores),
+        audits=tuple(run.audits),
         notes=tuple(dict.fromkeys(run.notes)),
         pictures=run.pictures,
     )
@@ -102,6 +114,9 @@ class _Run:
     pictures: dict[str, dict[str, Picture]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     region: str | None = None
+    label: str | None = None
+    """What the degraded photos are said to be."""
+    audits: list[InputAudit] = field(default_factory=list)
     draws: dict[str, bool] = field(default_factory=dict)
     """Whether a model gives another answer to another seed, as its first photo showed."""
 
@@ -125,6 +140,8 @@ def _measure(subject: Subject, run: _Run, *, keep: bool) -> None:
         run.region = f"centred, at most {run.options.region_megapixels:.3g} million px of an image"
     run.notes += [f"{subject.name}: {warning}" for warning in subject.warnings]
     clean = to_images(subject.clean[region]) if subject.clean is not None else None
+    if run.label and (audited := audit_subject(subject, region, run.label)):
+        run.audits.append(audited)
     pictures: dict[str, Picture] = {} if clean is None else {CLEAN: _picture(clean)}
     digest = digest_of(subject) if run.options.journal else ""
     for row in run.rows:
@@ -165,6 +182,7 @@ def _restore_and_score(
         seconds=sum(times) / len(times) if times else None,
         peak_bytes=first.peak_bytes,
         megapixels=first.pixels / 1e6,
+        warnings=first.warnings,
     )
     return score, _picture(first.restored)
 
@@ -186,7 +204,9 @@ def _with_cost(row: Row, run: _Run) -> ModelInfo:
 
 def _identity(models: Sequence[str], options: ComparisonOptions, degradation: str | None) -> dict[str, Any]:
     """Everything that the numbers depend on, besides the photos."""
-    settings = {key: value for key, value in asdict(options).items() if key not in ("journal", "command", "costs")}
+    settings = {
+        key: value for key, value in asdict(options).items() if key not in ("journal", "command", "costs", "label")
+    }
     return settings | {
         "models": [model_identity(name) for name in dict.fromkeys(models)],
         "degradation": degradation,

@@ -54,7 +54,7 @@ class ConStylePrior:
             ModelError: the weights are absent or damaged, or are no encoder's.
         """
         if self._network is None:
-            encoder = encoder_from(self.load(), self.where)
+            encoder = encoder_from(self.load(), self.where).float()  # files often hold float16
             encoder.freeze()
             self._network = encoder.to(self.device)
         return self._network

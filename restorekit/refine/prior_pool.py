@@ -35,6 +35,9 @@ LAYOUT = 1
 SHARD_CROPS = 512
 """Crops per shard, about: no more work is lost when a build is stopped."""
 
+SEEN = ("degraded", "view")
+"""What prior and base look at: the crop, and where the recipe asks for one a view of its whole photo."""
+
 PROBED = 2  # crops whose prior and restored pixels are computed again when a pool is opened
 SAME = 0.02  # largest change of a unit-length prior or of a pixel that rounding explains, bfloat16 included
 
@@ -128,13 +131,9 @@ class PooledBatches:
 def _shard(fresh: CropBatches, steps: range, extras: Extras, device: torch.device) -> dict[str, Tensor]:
     parts: dict[str, list[Tensor]] = {}
     for batch in fresh.steps(steps.start, steps.stop, device=device):
-        degraded = batch["degraded"].half()  # what is kept is what prior and base see
-        said = extras({**batch, "degraded": degraded.float()})
-        kept = {
-            "clean": (batch["clean"] * 255).round().to(torch.uint8),
-            "degraded": degraded,
-            "choice": batch["choice"],
-        }
+        seen = {name: batch[name].half() for name in SEEN if name in batch}  # what is kept is what prior and base see
+        said = extras({**batch, **{name: value.float() for name, value in seen.items()}})
+        kept = {**seen, "clean": (batch["clean"] * 255).round().to(torch.uint8), "choice": batch["choice"]}
         kept |= {name: value.half() if name == "restored" else value.float() for name, value in said.items()}
         for name, value in kept.items():
             parts.setdefault(name, []).append(value.cpu())
@@ -153,7 +152,7 @@ def _is_current(path: Path, extras: Extras, device: torch.device) -> bool:
         kept = {name: tensor[:PROBED].to(device) for name, tensor in load_weights(path).items()}
     except ModelError:
         return False
-    said = extras({name: _unpacked(name, tensor) for name, tensor in kept.items() if name in ("degraded", "choice")})
+    said = extras({name: _unpacked(name, tensor) for name, tensor in kept.items() if name in (*SEEN, "choice")})
     return all(
         name in kept and kept[name].shape == value.shape and bool(((kept[name].float() - value).abs() < SAME).all())
         for name, value in said.items()
@@ -163,8 +162,9 @@ def _is_current(path: Path, extras: Extras, device: torch.device) -> bool:
 def _key(fresh: CropBatches, steps: int, names: Sequence[str]) -> str:
     """Changes with the number of batches, the photos, how they are cut and degraded, and the names."""
     settings = fresh.settings
-    cut = [settings.batch_size, settings.crop_px, settings.clean_share, fresh.degradation.spec, fresh.pool.path.name]
-    text = json.dumps([LAYOUT, steps, *cut, fresh.seed, fresh.process, *names])
+    cut = [settings.batch_size, settings.crop_px, settings.view_px, settings.clean_share]
+    drawn = [fresh.degradation.spec, fresh.pool.path.name]
+    text = json.dumps([LAYOUT, steps, *cut, *drawn, fresh.seed, fresh.process, *names])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

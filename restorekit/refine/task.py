@@ -13,14 +13,16 @@ normalisation it was trained with), and their prior is computed with gradients t
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
+from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
 from restorekit.core.prior import FeaturePrior
-from restorekit.core.restorer import Restorer, StepResult
+from restorekit.core.restorer import Restorer, StepResult, Window
 from restorekit.refine.controls import controlled
 from restorekit.refine.features import FeatureRefinement, features_refined
 from restorekit.refine.module import MULTIPLE_OF
@@ -194,7 +196,7 @@ class RefineTask:
         if "restored" in batch and self._needs_no_base:  # a pool of a run with a frozen base may serve a joint one
             return batch["restored"]
         if self.network.base is None:
-            return self._base.restore(batch["degraded"]).float()
+            return _restored_seen(self._base, batch["degraded"], batch.get("view")).float()
         with torch.set_grad_enabled(torch.is_grad_enabled() and "base" in self.network.learning):
             restored: Images = self.network.base(batch["degraded"]).float()
         return restored
@@ -211,3 +213,18 @@ class RefineTask:
             return degraded.new_zeros(len(degraded), module.prior_dim, *places)
         with torch.no_grad(), torch.autocast(degraded.device.type, enabled=False):
             return prior_of(self._prior, degraded.float(), module)
+
+
+def _restored_seen(
+    base: Restorer, crops: Images, view: Float[Tensor, "batch 3 view_height view_width"] | None
+) -> Images:
+    """What a base makes of crops whose photos it sees in a view, or of whole photos.
+
+    Without a view, a base that looks at the whole photo takes a crop for one, and may see something else in it.
+    """
+    network: Any = base.module if isinstance(base, SurveyedNetworkRestorer) else None
+    if view is None or not (isinstance(base, SurveyedNetworkRestorer) and hasattr(network, "read")):
+        return base.restore(crops)
+    with torch.inference_mode():
+        reading, size = network.read(view, crops[:, None]), crops.shape[2:]
+    return base.restore_tile(crops, reading, window=Window(0, 0, *size, *size))

@@ -41,6 +41,7 @@ def save(report: Report, folder: Path, *, extras: Sequence[str] = ()) -> list[Pa
         DependencyError: parquet without pyarrow; nothing is written.
         UsageError: another extra; the folder holds one of the names, but no report of ours; or ``folder`` is a file.
     """
+    from restorekit.report.audits import audit_markdown
     from restorekit.report.data import scores_csv
     from restorekit.report.page import render_page
     from restorekit.report.parquet import scores_parquet
@@ -53,7 +54,7 @@ def save(report: Report, folder: Path, *, extras: Sequence[str] = ()) -> list[Pa
     # The record is made before the folder is touched, and comes first: it marks the folder as ours.
     contents = {
         "report.json": to_json(report).encode(),
-        "table.md": table.to_markdown().encode(),
+        "table.md": "\n".join(filter(None, [table.to_markdown(), audit_markdown(report)])).encode(),
         "table.csv": table.to_csv().encode(),
         "scores.csv": scores_csv(report).encode(),
         "index.html": render_page(report).encode(),

@@ -42,6 +42,7 @@ def footnotes(
             for m in report.metrics
             if m.protocol.gt_mean
         ),
+        *(f"{score.model} on {score.image}: {line}" for score in report.scores for line in score.warnings),
         *report.notes,
     )
 

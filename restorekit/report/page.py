@@ -15,6 +15,7 @@ from importlib.resources import files
 from string import Template
 from urllib.parse import urlencode
 
+from restorekit.report.audits import audit_html
 from restorekit.report.encoding import Encoded, encode_pictures
 from restorekit.report.record import CLEAN, ImageScore, MetricInfo, Picture, Report
 from restorekit.report.renderings import best_flags, difference_texts, format_number, header_texts, row_texts
@@ -59,6 +60,7 @@ def render_page(report: Report, *, budget_bytes: int = BUDGET_BYTES) -> str:
         best=escape(_best_model(table)),
         means=_means(table),
         pairs=_pairs(report),
+        audit=audit_html(report),
         notes="\n".join(_notes(table)),
         scores=_scores(report, encoded),
         gallery="\n".join(_article(report, name, answers) for name, answers in encoded.items()),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import restorekit.report.pairs
     import restorekit.report.tables
 
-__all__ = ["CLEAN", "ImageScore", "Machine", "MetricInfo", "ModelInfo", "Picture", "Report", "RunRecord"]
+__all__ = ["CLEAN", "ImageScore", "InputAudit", "Machine", "MetricInfo", "ModelInfo", "Picture", "Report", "RunRecord"]
 
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, sRGB-encoded, upright: exactly the pixels that were measured, or would be written to a file."""
@@ -152,6 +152,28 @@ class ImageScore(_Record):
     peak_bytes: int | None = Field(default=None, ge=0)
     """Most memory that the restoration held at once beyond what was held before; see ``comparison.cost``."""
     megapixels: float = Field(gt=0.0)
+    warnings: tuple[str, ...] = ()
+    """That the restorer ran away on this image, and whether its input was scored instead; see ``core.guard``."""
+
+
+class InputAudit(_Record):
+    """What a degraded image was said to be, and what it really holds; see ``diagnosis.audit``."""
+
+    image: str
+    label: str
+    sigma: float
+    """Noise in grey levels of 255; with a reference, of everything that differs from it."""
+    correlation: float
+    """Autocorrelation of that noise at a lag of 1 px."""
+    source: Literal["difference", "blind"]
+    """What sigma and correlation were read from."""
+    clipped: float
+    """Share of samples at 0 or 1."""
+    blur_px: float
+    haze: float
+    jpeg: int | None
+    problems: tuple[str, ...]
+    """One line for each thing that is not as the label says."""
 
 
 class Report(_Record):
@@ -168,6 +190,8 @@ class Report(_Record):
     metrics: tuple[MetricInfo, ...]
     models: tuple[ModelInfo, ...]
     scores: tuple[ImageScore, ...]
+    audits: tuple[InputAudit, ...] = ()
+    """Of the inputs, where they have a label."""
     notes: tuple[str, ...] = ()
     pictures: SkipValidation[Mapping[str, Mapping[str, Picture]]] = Field(
         default_factory=dict, exclude=True, repr=False

@@ -63,7 +63,7 @@ def test_photos_are_real_differ_and_repeat():
 
 
 def test_overlap_factor_is_one_for_one_tile_and_counts_the_overlap_of_two():
-    restorer = our_restorer("dense_unet", "float32")
+    restorer = our_restorer("base", "float32")
     halo, multiple = restorer.spec.halo, restorer.spec.multiple_of
     assert speed_tiling.overlap_factor(restorer, 128, 128) == 1.0
     # two tiles a side: each reaches halo and 16 px of ramp beyond the middle, rounded up to the network's cells

@@ -9,7 +9,8 @@ import pytest
 import restorekit
 from restorekit.comparison import ComparisonOptions
 from restorekit.comparison.cost import peak_memory
-from restorekit.errors import UsageError
+from restorekit.core.image.files import read_image
+from restorekit.errors import SpecError, UsageError
 
 MODELS = '''
 import torch
@@ -184,3 +185,74 @@ def test_journal_survives_a_torn_last_line(photo, tmp_path):
 def test_seeds_must_be_positive(photo):
     with pytest.raises(UsageError, match="seeds: expected at least 1, got 0"):
         restorekit.compare(photo, degrade="noise", options=ComparisonOptions(seeds=0))
+
+
+RUNAWAY = '''
+import torch
+
+from restorekit.core.restorer import InputSpec
+
+
+class Runaway:
+    """Gives noise of twice the full range."""
+
+    name, spec = "runaway", InputSpec()
+
+    def to(self, device, precision="float32"):
+        return self
+
+    def restore(self, degraded, *, generator=None):
+        return degraded + 2 * torch.randn(degraded.shape, generator=generator)
+'''
+
+
+@pytest.fixture
+def cup(tmp_path):
+    """A photo of 128x160 px in a folder of its own."""
+    path = tmp_path / "clean" / "cup.png"
+    path.parent.mkdir(exist_ok=True)
+    PIL.Image.fromarray(read_image("sample:coffee").samples[:128, :160]).save(path)
+    return path
+
+
+def test_a_runaway_model_is_scored_as_its_input_and_the_report_says_so(cup, tmp_path, monkeypatch):
+    (tmp_path / "runaway_models.py").write_text(RUNAWAY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = "python:runaway_models:Runaway"
+    report = restorekit.compare(
+        cup, degrade="noise:sigma=25", models=[model], options=ComparisonOptions(classical=(), costs=False)
+    )
+    given, kept = report.find("cup.png", "input"), report.find("cup.png", model)
+    assert kept.scores == given.scores
+    assert given.warnings == ()
+    (line,) = kept.warnings
+    assert line.startswith("blow-up: ")
+    assert f"{model} on cup.png: {line}" in report.table().footnotes
+
+
+def test_inputs_made_here_are_what_their_label_says(cup):
+    options = ComparisonOptions(classical=(), costs=False)
+    (found,) = restorekit.compare(cup, degrade="noise:sigma=25,clip=0", options=options).audits
+    assert (found.image, found.source, found.problems) == ("cup.png", "difference", ())
+    assert found.sigma == pytest.approx(25, rel=0.05)
+    assert restorekit.compare(cup, degrade="noise|blur", options=options).audits == ()
+
+
+def test_pairs_that_are_not_what_they_are_said_to_be_are_flagged(cup, tmp_path):
+    """Noise of sigma 25 that was added before the photo was made smaller: weaker, and no longer white."""
+    clean = read_image(cup).samples
+    noisy = clean + np.random.default_rng(0).normal(0, 25, clean.shape)
+    for folder, samples in (("small", clean), ("noisy", np.clip(noisy, 0, 255).astype(np.uint8))):
+        (tmp_path / folder).mkdir()
+        PIL.Image.fromarray(samples).resize((80, 64), PIL.Image.Resampling.BICUBIC).save(tmp_path / folder / "cup.png")
+    options = ComparisonOptions(classical=(), costs=False, label="noise:sigma=25")
+    report = restorekit.compare(tmp_path / "noisy", clean=tmp_path / "small", options=options)
+    (found,) = report.audits
+    assert found.sigma < 12
+    assert found.correlation > 0.1
+    assert "expected sigma 25" in found.problems[0]
+
+
+def test_labels_are_checked_before_any_work(cup):
+    with pytest.raises(SpecError, match="did you mean noise"):
+        restorekit.compare(cup.parent, clean=cup.parent, options=ComparisonOptions(label="nosie:sigma=25"))

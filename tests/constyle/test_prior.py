@@ -57,6 +57,15 @@ def test_weights_do_not_travel_but_are_found_again(prior) -> None:
     torch.testing.assert_close(travelled.features(images), expected)
 
 
+def test_weights_in_float16_are_computed_in_float32(encoder, tmp_path) -> None:
+    halved = {f"encoder.{name}": tensor.half() for name, tensor in encoder.state_dict().items()}
+    save_weights(tmp_path / "half.safetensors", halved)
+    prior = ConStylePrior("constyle:half", partial(load_weights, tmp_path / "half.safetensors"), "half")
+    images = torch.rand(2, 3, 48, 64)
+    expected = F.normalize(encoder.half().float()(images).code.detach())
+    torch.testing.assert_close(prior.features(images), expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("parity", ["fixed", "official"])
 def test_width_and_parity_are_read_from_the_tensors(parity) -> None:
     read = encoder_from(ConStyleEncoder(parity, width=3).state_dict(), "here")

@@ -84,7 +84,8 @@ def test_rivals_of_small_differ_in_the_prior_alone() -> None:
 
 def test_base_is_continued_on_the_same_photos_for_as_many_steps() -> None:
     refined, continued = load_recipe("refine/small"), load_recipe("refine/base_continued")
-    assert continued.degradation == refined.degradation == load_recipe("base/router").degradation
+    assert continued.degradation == refined.degradation
+    assert set(refined.degradation.split("|")) <= set(load_recipe("base/router").degradation.split("|"))
     differing = changed(refined.training.model_dump(), continued.training.model_dump())
     assert differing == {"view_px", "learning_rate", "clip_norm"}
     assert continued.config["network_options"] == load_recipe("base/router").config["network_options"]

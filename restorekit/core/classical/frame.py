@@ -41,6 +41,8 @@ class ClassicalRestorer(ABC):
     helps: ClassVar[tuple[str, ...]]
     """What it helps against: noise, haze, low_light, blur, colour."""
     config_type: ClassVar[type[ClassicalConfig]]
+    formula: ClassVar[bool] = True
+    """It does what its formula says, however strongly: ``core.guard`` does not watch it."""
 
     config: ClassicalConfig
     spec: InputSpec

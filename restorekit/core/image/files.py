@@ -32,6 +32,7 @@ from restorekit.core.image.samples import is_sample, sample_crop, sample_path
 from restorekit.errors import ImageError, MemoryLimitError, UnreadableImage, UnsupportedImage, UsageError
 
 __all__ = [
+    "DAMAGE",
     "DEFAULT_MAX_MEGAPIXELS",
     "IMAGE_SUFFIXES",
     "SourceImage",
@@ -46,8 +47,7 @@ DEFAULT_MAX_MEGAPIXELS = 300.0
 
 _DECODERS = {"PNG": decode_png, "JPEG": decode_jpeg, "TIFF": decode_tiff, "WEBP": decode_webp}
 
-# What decoders raise on damaged files. Anything else is our own mistake and shows as such.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -59,6 +59,7 @@ _DAMAGE = (
     cv2.error,
     tifffile.TiffFileError,
 )
+"""What decoders raise on damaged files. Anything else is our own mistake and shows as such."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _decode(stream: Stream, name: str, max_megapixels: float) -> SourceImage:
     stream.seek(0)
     try:
         decoded: Decoded = _DECODERS[kind](stream, name, max_megapixels=max_megapixels)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UnreadableImage(
             f"{name}: expected a whole {kind} file, got a corrupt or truncated one ({_one_line(error)}); "
             "copy or download it again"

@@ -7,18 +7,23 @@
 
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from restorekit.core.image.formats.kinds import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES
+from restorekit.core.image.headers import read_header
 from restorekit.core.image.samples import is_sample, sample_file_name, sample_path
-from restorekit.errors import UsageError
+from restorekit.errors import ImageError, UsageError
 
-__all__ = ["NamedInput", "Pair", "list_images", "pair_images"]
+__all__ = ["MOST_LISTED", "NamedInput", "Pair", "list_images", "pair_images"]
+
+MOST_LISTED = 20
+"""So many problems of a request are told in words, the others counted."""
 
 _LISTED_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *UNSUPPORTED_SUFFIXES))
+_DEPTHS = {"uint8": "8 bits a sample", "uint16": "16 bits a sample", "float32": "samples of floats"}
 
 
 @dataclass(frozen=True, order=True)
@@ -74,33 +79,79 @@ def list_images(paths: Sequence[str | Path], *, recursive: bool = True) -> list[
 def pair_images(degraded: str | Path, clean: str | Path, *, recursive: bool = True) -> list[Pair]:
     """Pairs of two files, or of two folders by relative path without suffix, sorted by name.
 
+    Names and headers are looked at, no picture is decoded.
+
     Raises:
-        UsageError: A path is missing, a file is given with a folder, or names do not match one to one; all of those
-            are listed.
+        UsageError: A path is missing, a file is given with a folder, or the pairs are not sound: names that do not
+            match one to one, files without a header that can be read, two sizes or two bit depths in a pair, pairs of
+            another depth than most. All of those are listed, ``MOST_LISTED`` of them in words.
     """
     are_folders = [Path(path).is_dir() for path in (degraded, clean)]
     inputs, references = (list_images([path], recursive=recursive) for path in (degraded, clean))
     if are_folders[0] != are_folders[1]:
         raise UsageError(f"pairs: expected two files or two folders, got {degraded} and {clean}; give two of a kind")
     if not are_folders[0]:
-        return [Pair(inputs[0].name, inputs[0].path, references[0].path)]
-    left, right = _by_stem(inputs), _by_stem(references)
-    problems = [
-        *(f"{stem} only in {degraded}" for stem in left if stem not in right),
-        *(f"{stem} only in {clean}" for stem in right if stem not in left),
-        *(
-            f"{stem} is several files in {folder}: {', '.join(item.name for item in items)}"
-            for folder, side in ((degraded, left), (clean, right))
-            for stem, items in side.items()
-            if len(items) > 1
-        ),
-    ]
+        pairs, problems = [Pair(inputs[0].name, inputs[0].path, references[0].path)], []
+    else:
+        left, right = _by_stem(inputs), _by_stem(references)
+        problems = [
+            *(f"{stem}: only in {degraded}" for stem in left if stem not in right),
+            *(f"{stem}: only in {clean}" for stem in right if stem not in left),
+            *(
+                f"{stem}: several files in {folder}: {', '.join(item.name for item in items)}"
+                for folder, side in ((degraded, left), (clean, right))
+                for stem, items in side.items()
+                if len(items) > 1
+            ),
+        ]
+        pairs = [
+            Pair(items[0].name, items[0].path, right[stem][0].path) for stem, items in left.items() if stem in right
+        ]
+    problems += _unlike(pairs)
     if problems:
-        raise UsageError(
-            f"pairs: expected one clean image for each degraded one, of the same name apart from the suffix, got "
-            f"{len(problems)} without a match: {'; '.join(problems)}; rename or remove them"
-        )
-    return [Pair(items[0].name, items[0].path, right[stem][0].path) for stem, items in left.items()]
+        raise UsageError(_listed(problems))
+    return pairs
+
+
+def _listed(problems: Sequence[str]) -> str:
+    count, more = len(problems), len(problems) - MOST_LISTED
+    return "\n  ".join(
+        [
+            "pairs: expected for each degraded image one clean image of its name (apart from the suffix), size and bit "
+            f"depth, got {count} problem{'s' * (count > 1)}; mend or remove these files",
+            *problems[:MOST_LISTED],
+            *([f"and {more} more"] if more > 0 else []),
+        ]
+    )
+
+
+def _unlike(pairs: Sequence[Pair]) -> list[str]:
+    """What the headers give away: files that cannot be read, two sizes, two depths."""
+    unread, sizes, depths = [], [], []
+    alike: dict[str, str] = {}
+    for pair in pairs:
+        headers = []
+        for path in (pair.degraded, pair.clean):
+            try:
+                headers.append(read_header(path))
+            except ImageError as error:
+                unread.append(str(error))
+        if len(headers) < 2:
+            continue
+        degraded, clean = headers
+        if (degraded.width, degraded.height) != (clean.width, clean.height):
+            sizes.append(
+                f"{pair.name}: {degraded.width}x{degraded.height} px, its clean image {clean.width}x{clean.height} px"
+            )
+        if degraded.depth == clean.depth:
+            alike[pair.name] = degraded.depth
+        else:
+            depths.append(f"{pair.name}: {_DEPTHS[degraded.depth]}, its clean image {_DEPTHS[clean.depth]}")
+    for usual, _ in Counter(alike.values()).most_common(1):
+        depths += [
+            f"{name}: {_DEPTHS[depth]}, most pairs {_DEPTHS[usual]}" for name, depth in alike.items() if depth != usual
+        ]
+    return [*unread, *sizes, *depths]
 
 
 def _expand(path: str | Path, *, recursive: bool) -> list[NamedInput]:

@@ -23,7 +23,7 @@ from restorekit.core.randomness import generator_for
 from restorekit.core.restorer import GlobalRestorer, InputSpec, Restorer, Window
 from restorekit.errors import MemoryLimitError
 
-__all__ = ["TensorView", "TilingOptions", "choose_tile", "restore_images", "restore_samples"]
+__all__ = ["TensorView", "TilingOptions", "choose_tile", "fits_whole", "restore_images", "restore_samples"]
 
 RAMP_PX = 16  # half the width of a cross-fade: 32 px hides a step of a few grey levels even in a clear sky
 LARGEST_TILE_PX = 1024  # beyond it overlap costs little, while a tile's own copies fill memory and leave the caches
@@ -42,6 +42,8 @@ class TilingOptions:
     """Stochastic restorers get a generator for (seed, place of the tile)."""
     on_tile: Callable[[int, int], None] | None = None
     """Called after each tile with (tiles done, tiles in all)."""
+    on_answer: Callable[[Images, Images], None] | None = None
+    """Called with what each tile contributes: its input and its answer, blended as ``strength`` asks, not clamped."""
 
 
 def restore_samples(
@@ -63,9 +65,7 @@ def restore_samples(
     """
     options = options or TilingOptions()
     spec = restorer.spec
-    if spec.tiling == "whole" and samples.shape[0] * samples.shape[1] * spec.bytes_per_pixel > _free_on(
-        _device_of(restorer)
-    ):
+    if spec.tiling == "whole" and not fits_whole(restorer, samples):
         raise MemoryLimitError(_limit_message(restorer, samples, 0))  # asked before: an exhausted system kills
     tile_px = options.tile_px or choose_tile(spec, _device_of(restorer))
     while True:
@@ -103,6 +103,12 @@ def choose_tile(spec: InputSpec, device: torch.device) -> int:
     return max(min(side, LARGEST_TILE_PX), _smallest_tile(spec))
 
 
+def fits_whole(restorer: Restorer, samples: Samples) -> bool:
+    """Whether the working memory of ``restorer`` for the photo in one piece is free."""
+    needed = samples.shape[0] * samples.shape[1] * restorer.spec.bytes_per_pixel
+    return bool(needed <= _free_on(_device_of(restorer)))
+
+
 def _restore(
     restorer: Restorer, samples: Samples, tile_px: int, options: TilingOptions, dtype: npt.DTypeLike
 ) -> Samples:
@@ -119,8 +125,13 @@ def _restore(
         band.extend_to(row.last)
         for column, column_weights in zip(columns, _weights(columns), strict=True):
             window = canvas.window(row.start, column.start, row.stop, column.stop)
-            tile = _restore_tile(run, canvas.read(window), window, options, channels)
-            band.add(tile, row, column, row_weights[:, None, None] * column_weights[None, :, None])
+            tile = canvas.read(window)
+            answer = _restore_tile(run, tile, window, options)
+            if options.on_answer:
+                inside = (..., row.inside, column.inside)
+                options.on_answer(tile[inside], answer[inside])
+            values = np.asarray(from_images(answer, np.float32, channels=channels), dtype=np.float32)
+            band.add(values, row, column, row_weights[:, None, None] * column_weights[None, :, None])
             done += 1
             if options.on_tile:
                 options.on_tile(done, len(rows) * len(columns))
@@ -141,15 +152,13 @@ def _tile_function(restorer: Restorer, canvas: Canvas) -> TileFunction:
     return lambda tile, _, generator: restorer.restore(tile, generator=generator)
 
 
-def _restore_tile(
-    run: TileFunction, tile: Images, window: Window, options: TilingOptions, channels: int
-) -> npt.NDArray[np.float32]:
-    """One tile, (height, width, channels), blended with its input as the strength asks."""
+def _restore_tile(run: TileFunction, tile: Images, window: Window, options: TilingOptions) -> Images:
+    """One tile, blended with its input as the strength asks."""
     with torch.inference_mode():
         result = run(tile, window, generator_for(options.seed, window.top, window.left)).float()
         if options.strength != 1.0:
             result = torch.lerp(tile, result, options.strength)
-    return np.asarray(from_images(result, np.float32, channels=channels), dtype=np.float32)
+    return result
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,11 @@ class _Span:
     last: int
     settled: int
     """No later tile contributes before this place."""
+
+    @property
+    def inside(self) -> slice:
+        """What contributes, counted from the tile's own start."""
+        return slice(self.first - self.start, self.last - self.start)
 
 
 class _Band:
@@ -178,10 +192,8 @@ class _Band:
 
     def add(self, tile: npt.NDArray[np.float32], row: _Span, column: _Span, weight: npt.NDArray[np.float32]) -> None:
         """Add a weighted tile; its halo is left out."""
-        rows = slice(row.first - row.start, row.last - row.start)
-        columns = slice(column.first - column.start, column.last - column.start)
         self.rows[row.first - self.top : row.last - self.top, column.first : column.last] += (
-            weight * tile[rows, columns]
+            weight * tile[row.inside, column.inside]
         )
 
     def take_until(self, settled: int) -> tuple[int, npt.NDArray[np.float32]]:

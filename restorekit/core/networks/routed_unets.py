@@ -149,9 +149,6 @@ class RoutedUNets(nn.Module):
 class Router(nn.Module):
     """Whole photos by a thumbnail, their pieces by three convolutions, pooled: haze shows in one, noise in the other.
 
-    Of the thumbnail it is also told how dark the darkest colour is (the dark channel of He et al. 2009): haze is gray
-    and leaves no colour dark, a brown wall looks as flat and does.
-
     Args:
         experts: how many there are.
     """
@@ -163,8 +160,7 @@ class Router(nn.Module):
         self.thumbnail = Thumbnail()
         widths = (3, *self.WIDTHS)
         self.patches = nn.Sequential(*(strided_layer(*pair) for pair in pairwise(widths)))
-        seen = self.thumbnail.features + len(self.thumbnail.QUANTILES) + 2 * widths[-1]
-        self.hidden = nn.Linear(seen, self.thumbnail.features)
+        self.hidden = nn.Linear(self.thumbnail.features + 2 * widths[-1], self.thumbnail.features)
         self.logits = nn.Linear(self.thumbnail.features, experts)
 
     def forward(self, photos: PlainImages, patches: Patches) -> Logits:
@@ -172,7 +168,6 @@ class Router(nn.Module):
         with in_float32(photos):
             maps = self.patches(4 * (patches.float().flatten(0, 1).clamp(0, 1) - 0.5))
             pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-            dark = 4 * self.thumbnail.quantiles(self.thumbnail.view(photos).amin(dim=1, keepdim=True))
-            seen = [self.thumbnail(photos), dark, pooled.view(*patches.shape[:2], -1).mean(dim=1)]
+            seen = [self.thumbnail(photos), pooled.view(*patches.shape[:2], -1).mean(dim=1)]
             logits: Logits = self.logits(F.relu(self.hidden(torch.cat(seen, dim=1))))
             return logits

@@ -65,18 +65,13 @@ class Thumbnail(nn.Module):
 
     def forward(self, photos: PlainImages) -> Float[Tensor, "batch features"]:
         """Of whole photos of any size, area averaged to the thumbnail's; in float32."""
-        small = self.view(photos)
+        small = F.interpolate(photos.float(), size=(self.SIDE_PX, self.SIDE_PX), mode="area").clamp(0, 1)
         maps = self.layers(torch.cat([4 * (small - 0.5), _logarithm(small)], dim=1))
-        pooled = [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), _logarithm(self.quantiles(small))]
+        pooled = [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), _logarithm(self._quantiles(small))]
         return F.relu(self.hidden(torch.cat(pooled, dim=1)))
 
-    def view(self, photos: PlainImages) -> Float[Tensor, "batch 3 side side"]:
-        """The thumbnails themselves, in float32, from 0 to 1."""
-        return F.interpolate(photos.float(), size=(self.SIDE_PX, self.SIDE_PX), mode="area").clamp(0, 1)
-
-    def quantiles(self, planes: Float[Tensor, "batch planes height width"]) -> Float[Tensor, "batch values"]:
-        """Of each plane, plane by plane."""
-        values = planes.flatten(2).sort(dim=2).values
+    def _quantiles(self, thumbnails: PlainImages) -> Float[Tensor, "batch values"]:
+        values = thumbnails.flatten(2).sort(dim=2).values
         places = [round(share * (values.shape[2] - 1)) for share in self.QUANTILES]
         return values[:, :, places].flatten(1)
 

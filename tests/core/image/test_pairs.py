@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from restorekit.core.image import files
+from restorekit.core.image.files import write_image
 from restorekit.core.image.pairs import NamedInput, Pair, list_images, pair_images
 from restorekit.errors import UsageError
 
@@ -20,6 +23,11 @@ def folder(tmp_path: Path) -> Path:
 def make(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
+    return path
+
+
+def picture(path: Path, *, width: int = 6, dtype: type = np.uint8) -> Path:
+    write_image(path, np.zeros((5, width, 3), dtype))
     return path
 
 
@@ -88,28 +96,59 @@ def test_list_reports_all_equal_output_names(tmp_path: Path) -> None:
 
 
 def test_pairs_match_two_files_whatever_their_names(tmp_path: Path) -> None:
-    left, right = make(tmp_path / "noisy.jpg"), make(tmp_path / "original.png")
+    left, right = picture(tmp_path / "noisy.jpg"), picture(tmp_path / "original.png")
     assert pair_images(left, right) == [Pair("noisy.jpg", left, right)]
 
 
 def test_pairs_match_folders_by_relative_name_without_suffix(tmp_path: Path) -> None:
     for name in ("lq/b.jpg", "lq/n/a.1.png", "gt/b.png", "gt/n/a.1.tif"):
-        make(tmp_path / name)
+        picture(tmp_path / name)
     assert pair_images(tmp_path / "lq", str(tmp_path / "gt")) == [
         Pair("b.jpg", tmp_path / "lq/b.jpg", tmp_path / "gt/b.png"),
         Pair("n/a.1.png", tmp_path / "lq/n/a.1.png", tmp_path / "gt/n/a.1.tif"),
     ]
 
 
-def test_pairs_report_every_problem_at_once(tmp_path: Path) -> None:
+def test_pairs_report_every_kind_of_problem_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("lq/a.png", "lq/b.png", "lq/c.png", "lq/c.jpg", "gt/a.png", "gt/c.png", "gt/d.png", "gt/e.png"):
-        make(tmp_path / name)
+        picture(tmp_path / name)
+    picture(tmp_path / "lq/wide.png"), picture(tmp_path / "gt/wide.png", width=7)
+    picture(tmp_path / "lq/deep.tif", dtype=np.uint16), picture(tmp_path / "gt/deep.png", dtype=np.uint16)
+    picture(tmp_path / "lq/mixed.png"), picture(tmp_path / "gt/mixed.tif", dtype=np.float32)
+    picture(tmp_path / "lq/torn.png"), make(tmp_path / "gt/torn.png")
+    monkeypatch.setattr(files, "_decode", None)  # whoever decodes a picture fails
     with pytest.raises(UsageError) as caught:
         pair_images(tmp_path / "lq", tmp_path / "gt")
-    message = str(caught.value)
-    assert "got 4 without a match" in message
-    for part in ("b only in", "d only in", "e only in", "c is several files in", "c.jpg, c.png"):
-        assert part in message
+    head, *lines = str(caught.value).split("\n  ")
+    assert "size and bit depth, got 8 problems; mend or remove these files" in head
+    assert lines == [
+        f"b: only in {tmp_path / 'lq'}",
+        f"d: only in {tmp_path / 'gt'}",
+        f"e: only in {tmp_path / 'gt'}",
+        f"c: several files in {tmp_path / 'lq'}: c.jpg, c.png",
+        f"{tmp_path / 'gt/torn.png'}: expected an image, got an empty file; copy or export it again",
+        "wide.png: 6x5 px, its clean image 7x5 px",
+        "mixed.png: 8 bits a sample, its clean image samples of floats",
+        "deep.tif: 16 bits a sample, most pairs 8 bits a sample",
+    ]
+
+
+def test_pairs_tell_twenty_problems_and_count_the_rest(tmp_path: Path) -> None:
+    for number in range(23):
+        picture(tmp_path / f"lq/{number:02}.png")
+    picture(tmp_path / "gt/99.png")
+    with pytest.raises(UsageError) as caught:
+        pair_images(tmp_path / "lq", tmp_path / "gt")
+    head, *lines = str(caught.value).split("\n  ")
+    assert "got 24 problems" in head
+    assert len(lines) == 21
+    assert lines[-1] == "and 4 more"
+
+
+def test_pairs_of_two_files_are_checked_as_well(tmp_path: Path) -> None:
+    left, right = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", width=9)
+    with pytest.raises(UsageError, match=r"got 1 problem; .*\n  a\.png: 6x5 px, its clean image 9x5 px"):
+        pair_images(left, right)
 
 
 def test_pairs_refuse_a_file_with_a_folder(tmp_path: Path) -> None:

@@ -59,14 +59,10 @@ def test_router_reads_photos_and_their_patches_and_only_the_chosen_experts_read_
 
 def test_logits_are_those_of_the_mean_over_patches() -> None:
     router = awake(configure("routed_unets", SMALL)).router
-    photos, patches = torch.rand(2, 3, 96, 144), torch.rand(2, 5, 3, 24, 24)
+    photos, patches = torch.rand(2, 3, 40, 40), torch.rand(2, 5, 3, 24, 24)
     maps = [router.patches(4 * (patches[:, place] - 0.5)) for place in range(5)]
     pooled = torch.stack([torch.cat([m.mean(dim=(2, 3)), m.amax(dim=(2, 3))], dim=1) for m in maps]).mean(dim=0)
-    darkest = photos.unflatten(2, (48, 2)).unflatten(4, (48, 3)).mean(dim=(3, 5)).amin(dim=1).flatten(1).numpy()
-    shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-    dark = np.quantile(darkest, shares, axis=1, method="nearest").T
-    seen = [router.thumbnail(photos), 4 * torch.from_numpy(dark), pooled]
-    hidden = torch.relu(router.hidden(torch.cat(seen, dim=1)))
+    hidden = torch.relu(router.hidden(torch.cat([router.thumbnail(photos), pooled], dim=1)))
     torch.testing.assert_close(router(photos, patches), router.logits(hidden))
 
 

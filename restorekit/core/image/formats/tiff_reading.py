@@ -30,7 +30,7 @@ from restorekit.core.image.formats.tiff_samples import tiff_picture
 from restorekit.core.image.metadata import AlphaKind, FileRecord, clean_dpi
 from restorekit.errors import UnreadableImage, UnsupportedImage
 
-__all__ = ["decode_tiff"]
+__all__ = ["decode_tiff", "only_page"]
 
 # tifffile logs what it finds odd; without a handler Python would print that to the user.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -45,7 +45,7 @@ def decode_tiff(stream: Stream, name: str, *, max_megapixels: float) -> Decoded:
     """Read the one picture of a TIFF file."""
     try:
         with tifffile.TiffFile(stream) as tiff:
-            page = _only_page(tiff, name)
+            page = only_page(tiff, name)
             layout = tiff_layout(tiff, page, name)
             check_size(layout.width, layout.height, name, max_megapixels)
             stored = _assemble(page, stream, layout)
@@ -56,7 +56,7 @@ def decode_tiff(stream: Stream, name: str, *, max_megapixels: float) -> Decoded:
     return tiff_picture(stored, layout, record, orientation=orientation, colormap=colormap)
 
 
-def _only_page(tiff: Any, name: str) -> Any:
+def only_page(tiff: Any, name: str) -> Any:
     """The only full page; reduced copies (previews) do not count."""
     full = [page for page in (tiff.pages.get(index) for index in range(len(tiff.pages))) if not _is_preview(page)]
     if len(full) > 1:

@@ -12,7 +12,7 @@ from restorekit.core.image.formats.tiff_layout import PALETTE, SEPARATED, WHITE_
 from restorekit.core.image.metadata import FileRecord
 from restorekit.errors import UnsupportedImage
 
-__all__ = ["tiff_picture"]
+__all__ = ["palette_colours", "tiff_picture"]
 
 _WHITE_FLOAT = 2.0  # a float picture beyond twice white is on another scale more often than it is that bright
 
@@ -30,7 +30,7 @@ def tiff_picture(
     if layout.photometric == PALETTE:
         if colormap is None:
             raise ValueError("a palette picture without a palette")
-        stored = _palette(colormap)[stored[..., 0]]
+        stored = palette_colours(colormap)[stored[..., 0]]
     elif layout.photometric == SEPARATED:
         convert, icc, note = cmyk_converter(record.icc)
         stored, record, notes = cmyk_to_rgb(stored, convert), replace(record, icc=icc), (note,)
@@ -49,7 +49,7 @@ def tiff_picture(
     return Decoded(stored, record, alpha=alpha, orientation=orientation, warnings=notes)
 
 
-def _palette(colormap: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def palette_colours(colormap: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(entries, 3) colours: 8 bits if the 16-bit palette holds no more than that, however it was widened."""
     colours = np.ascontiguousarray(colormap.T.astype(np.uint16))
     if (colours % 257 == 0).all():

@@ -1,0 +1,167 @@
+"""The papers' tables are complete, name recipes that exist, and stand on the committed page as they are."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from paper_tables import PAPERS, PaperTable, Recipe, Row, load_tables, main, render
+
+from restorekit.report import ImageScore, Machine, MetricInfo, ModelInfo, Report, RunRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+PSNR = "psnr[rgb|per-image|u8|crop0]"
+TABLES = load_tables()
+
+
+def recipes() -> dict[str, list[PaperTable]]:
+    """Every recipe that a row names, with the tables it stands in."""
+    found: dict[str, list[PaperTable]] = {}
+    for table in TABLES.values():
+        for row in table.rows:
+            for recipe in row.recipes:
+                found.setdefault(recipe.name, []).append(table)
+    return found
+
+
+def report(values: dict[str, list[float]]) -> Report:
+    scores = [
+        ImageScore(image=str(index), model=name, scores={PSNR: value}, megapixels=1.0)
+        for name, row in values.items()
+        for index, value in enumerate(row)
+    ]
+    return Report(
+        run=RunRecord(
+            version="1.2.3",
+            command="restorekit bench papers",
+            time=datetime(2026, 1, 2, tzinfo=UTC),
+            machine=Machine(cpu="cpu", cores=2, os="Linux", python="3.11", torch="2.6"),
+        ),
+        metrics=[MetricInfo(address=PSNR, name="PSNR")],
+        models=[ModelInfo(name=name, kind="input" if name == "input" else "model") for name in values],
+        scores=scores,
+    )
+
+
+def test_every_table_of_the_papers_has_a_file():
+    assert {f"ptg_rm_{number:02}" for number in range(1, 11)} <= TABLES.keys()
+    assert {
+        f"zeroair_{name}" for name in ("hsts", "lol", "kodak24", "stages", "borders", "adversarial")
+    } <= TABLES.keys()
+    assert "constyle" in TABLES
+    assert len(TABLES) == len(list(PAPERS.iterdir())) == 17
+
+
+def test_every_table_of_ptg_rm_has_the_rows_of_the_paper():
+    sizes = {name[-2:]: (len(table.rows), len(table.columns)) for name, table in TABLES.items() if "ptg" in name}
+    assert sizes == {
+        "01": (18, 4),
+        "02": (10, 3),
+        "03": (18, 4),
+        "04": (6, 4),
+        "05": (4, 12),
+        "06": (4, 8),
+        "07": (12, 9),
+        "08": (8, 9),
+        "09": (8, 12),
+        "10": (6, 2),
+    }
+
+
+def test_recipes_of_the_rows_exist_and_every_recipe_of_a_table_has_its_row():
+    named = recipes()
+    assert [name for name in named if not (ROOT / "recipes" / f"{name}.toml").is_file()] == []
+    of_papers = [*(ROOT / "recipes").glob("refine/table*.toml"), *(ROOT / "recipes").glob("zeroair/hsts*.toml")]
+    assert [path.stem for path in of_papers if f"{path.parent.name}/{path.stem}" not in named] == []
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_scores_that_a_recipe_quotes_stand_in_its_tables(name):
+    lines = (ROOT / "recipes" / f"{name}.toml").read_text().splitlines()
+    header = " ".join(line for line in lines if line.startswith("#"))
+    printed = {
+        f"{value:.2f}"
+        for table in recipes()[name]
+        for row in table.rows
+        for value in row.published
+        if value != "not available"
+    }
+    quoted = [number for number in re.findall(r"(\d+\.\d\d) dB", header) if float(number) > 1]  # less: a spread
+    assert [number for number in quoted if number not in printed] == []
+
+
+def test_refined_rows_of_ptg_rm_are_better_than_their_base():
+    """True of every number in the paper; a slip in copying would show, and LPIPS runs the other way."""
+    for number in (1, 4, 5, 6, 7, 8, 9, 10):
+        table = TABLES[f"ptg_rm_{number:02}"]
+        bases = {(row.base, row.setting): row.published for row in table.rows if row.method == "base alone"}
+        for row in table.rows:
+            for column, ours, base in zip(table.columns, row.published, bases[row.base, row.setting], strict=True):
+                better = ours <= base if column.metric == "LPIPS" else ours >= base
+                assert better, (number, row.label, column)
+
+
+def test_page_is_what_the_tables_make(capsys):
+    main([])
+    assert capsys.readouterr().out == (ROOT / "docs" / "paper_tables.md").read_text()
+
+
+def test_ours_stands_beside_the_published_number_with_its_images(tmp_path, capsys):
+    model = "file:runs/table01_lol_snr_clip/weights.safetensors"
+    report({"input": [10.0, 11.0], model: [24.0, 25.5]}).save(tmp_path / "lol_real")
+    report({"input": [10.0], model: [20.0]}).save(tmp_path / "sid")
+    main(["--reports", str(tmp_path)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "`refine/table01_lol_snr_clip`" in line]
+    cells = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    assert cells[4:] == ["25.50 **24.75**", "0.892", "23.34", "0.630", "1 of 4 numbers, 2 images"]
+
+
+def test_model_is_ours_by_recipe_folder_or_name_and_never_by_a_changed_recipe():
+    row = Row(
+        method="m",
+        published=(1.0,),
+        recipes=(Recipe(name="a/first", dataset="one"), Recipe(name="a/second"), Recipe(name="a/third", change="x=1")),
+        model="classical:dcp",
+    )
+    assert row.is_made_by("recipe:a/first", "one")
+    assert not row.is_made_by("recipe:a/first", "two")
+    assert row.is_made_by("file:out/second.safetensors", "two")
+    assert row.is_made_by("file:runs/second/weights.safetensors", "two")
+    assert not row.is_made_by("file:runs/second_longer/weights.safetensors", "two")
+    assert not row.is_made_by("recipe:a/third", "one")
+    assert row.is_made_by("classical:dcp", "one")
+    assert not row.is_made_by("input", "one")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": "red"}, "colour\n  Extra inputs are not permitted"),
+        ({"arxiv": "paper"}, "arxiv\n  String should match pattern"),
+        ({"columns": ({"dataset": "d", "metric": "PSNR", "address": "psnr"},)}, f"got psnr; write {re.escape(PSNR)}"),
+        ({"rows": ({"method": "m", "published": (1.0, 2.0), "reason": "r"},)}, "m: expected 1 numbers, got 2"),
+        ({"rows": ({"method": "m", "published": (1.0,)},)}, "m: expected recipes, a model, or a reason"),
+        ({"rows": ({"method": "m", "published": ("soon",), "reason": "r"},)}, "should be 'not available'"),
+        ({"rows": ({"method": "m", "published": (1.0,), "reason": "r"},) * 2}, "told apart, got twice: m"),
+        (
+            {"rows": ({"method": "m", "published": (1.0,), "recipes": ({"name": "a/b", "dataset": "e"},)},)},
+            "expected recipes for d, got e",
+        ),
+    ],
+)
+def test_a_table_that_is_not_sound_is_refused(change, message):
+    whole = {
+        **dict.fromkeys(("title", "paper", "table", "source", "protocol", "reason"), "t"),
+        "arxiv": "1234.56789",
+        "columns": ({"dataset": "d", "metric": "PSNR"},),
+        "rows": ({"method": "m", "published": (1.0,), "reason": "r"},),
+    }
+    assert render({"t": PaperTable.model_validate(whole)}, {}).count("| m | – | 1.00 | not measured: r |") == 1
+    with pytest.raises(ValueError, match=message):
+        PaperTable.model_validate(whole | change)
+
+
+def test_a_file_that_is_not_sound_is_named(tmp_path):
+    (tmp_path / "broken.toml").write_text('title = "t"\n')
+    with pytest.raises(ValueError, match=r"broken\.toml: .*validation errors for PaperTable"):
+        load_tables(tmp_path)
