@@ -60,7 +60,7 @@ BENCHMARK_EXCEPTIONS = {
     ),
     "paper_tables.py": ("restorekit.core.metric.protocol", "restorekit.suite"),
     "peers.py": ("restorekit.core.networks",),
-    "plain_refinement.py": ("restorekit.refine",),
+    "plain_refinement.py": ("restorekit.comparison.cost", "restorekit.refine"),
     "prior_denoising.py": (
         "restorekit.core.image",
         "restorekit.core.randomness",

@@ -73,7 +73,8 @@ def test_converted_checkpoints_restore_photos(tmp_path) -> None:
         == 0
     )
     photo = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
-    assert restorekit.restore(photo, f"file:{tmp_path / 'n.safetensors'}").shape == photo.shape
+    model = f"file:{tmp_path / 'n.safetensors'}"
+    assert restorekit.restore(photo, model, guard=False).shape == photo.shape  # its weights are random: it runs away
 
 
 def test_statistics_that_never_moved_are_noted(tmp_path) -> None:

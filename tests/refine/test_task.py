@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from restorekit.core.networks import network_restorer
-from restorekit.core.networks.dense_unet import DenseUNetConfig
 from restorekit.core.networks.zero_dce import ZeroDCEConfig
 from restorekit.core.restorer import InputSpec, TrainingTask
 from restorekit.refine.config import RefinementConfig
@@ -183,20 +181,6 @@ def test_frozen_base_stays_bit_for_bit(batch) -> None:
     assert not any(part.training for part in base.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.state_dict().items())
     assert task.network.module.training
-
-
-def test_base_that_looks_at_whole_photos_sees_the_view_of_a_crops_photo(batch) -> None:
-    base = network_restorer("toned", DenseUNetConfig(widths=(4,), blocks=(1,), tones=True))
-    nn.init.normal_(base.module.toner.curves.weight, std=0.3)
-    task = task_of()
-    task._base = base
-    view = torch.rand(3, 3, 24, 24) / 4
-    seen = task._extras({**batch, "view": view})["restored"]
-    for place in range(3):
-        curves = base.module.toner(view[place : place + 1])
-        expected = base.module.restore(batch["degraded"][place : place + 1], curves)
-        torch.testing.assert_close(seen[place : place + 1], expected)
-    assert (seen - task._extras(batch)["restored"]).abs().max() > 0.01
 
 
 def test_joint_training_changes_base_and_module(batch) -> None:
