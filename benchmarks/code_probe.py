@@ -18,15 +18,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from prior_denoising import read_photos
 from results import Run
 from torch import Tensor
 
 import restorekit
 from restorekit.constyle import embed
 from restorekit.core.degradation.chain import degrade_images
-from restorekit.core.image.convention import to_images
-from restorekit.core.image.files import read_image
-from restorekit.core.image.pairs import list_images
 from restorekit.core.randomness import generator_for
 
 __all__ = ["KINDS", "Probe", "fit_classes", "fit_ridge", "main"]
@@ -74,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE.json")
     chosen = parser.parse_args(arguments)
     model = restorekit.load(chosen.model)
-    train, test = (_photos(folder, chosen.photos) for folder in (chosen.train, chosen.test))
+    train, test = (read_photos(folder, chosen.photos, side_px=LONGEST_PX) for folder in (chosen.train, chosen.test))
     confusion = _confusion(model, train, test, chosen.seed)
     errors = _sigma_errors(model, train, test, chosen.seed)
     print(to_markdown(confusion, errors))
@@ -168,19 +166,6 @@ def _codes(model: Any, photos: dict[str, Tensor], spec_of: Any, seed: int) -> Co
         degraded, _ = degrade_images(photo, spec_of(name), generator=generator_for(seed, name))
         codes.append(embed(degraded, model))
     return torch.cat(codes)
-
-
-def _photos(folder: Path, count: int) -> dict[str, Tensor]:
-    """At most ``count`` photos by name, their centres of at most ``LONGEST_PX``."""
-    found = list_images([folder])
-    chosen = found if len(found) <= count else [found[index * len(found) // count] for index in range(count)]
-    return {item.name: _centre(to_images(read_image(item.path).samples)) for item in chosen}
-
-
-def _centre(image: Tensor) -> Tensor:
-    height, width = (min(side, LONGEST_PX) for side in image.shape[-2:])
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    return image[..., top : top + height, left : left + width].contiguous()
 
 
 if __name__ == "__main__":

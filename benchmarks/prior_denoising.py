@@ -34,7 +34,7 @@ from restorekit.priors.pixel_diffusion import DiffusionPrior, make_scheduler, to
 from restorekit.statistics import bootstrap_t_interval
 from restorekit.zeroair.sampler import reverse_process
 
-__all__ = ["TIMESTEPS", "Row", "draw_sheet", "main", "measure", "to_markdown"]
+__all__ = ["TIMESTEPS", "Row", "draw_sheet", "main", "measure", "read_photos", "to_markdown"]
 
 TIMESTEPS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 999)
 SIDE_PX = 256
@@ -79,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw_sheet(prior, chosen.samples, side_px=chosen.side, steps=chosen.steps, seed=chosen.seed).save(chosen.sheet)
 
 
-def read_photos(folder: Path, count: int, *, multiple_of: int) -> dict[str, Tensor]:
-    """Centres of at most ``count`` photos by name: (1, 3, height, width) in [0, 1]."""
+def read_photos(folder: Path, count: int, *, side_px: int = SIDE_PX, multiple_of: int = 1) -> dict[str, Tensor]:
+    """Centres of at most ``count`` photos by name: (1, 3, height, width) in [0, 1], at most ``side_px`` long."""
     found = list_images([folder])
     chosen = found if len(found) <= count else [found[index * len(found) // count] for index in range(count)]
-    return {item.name: _centre(to_images(read_image(item.path).samples), multiple_of) for item in chosen}
+    return {item.name: _centre(to_images(read_image(item.path).samples), side_px, multiple_of) for item in chosen}
 
 
 def measure(
@@ -155,8 +155,8 @@ def _psnr(restored: Tensor, clean: Tensor) -> float:
     return value
 
 
-def _centre(image: Tensor, multiple_of: int) -> Tensor:
-    height, width = (min(side, SIDE_PX) // multiple_of * multiple_of for side in image.shape[-2:])
+def _centre(image: Tensor, side_px: int, multiple_of: int) -> Tensor:
+    height, width = (min(side, side_px) // multiple_of * multiple_of for side in image.shape[-2:])
     top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
     return image[..., top : top + height, left : left + width].contiguous()
 

@@ -45,7 +45,6 @@ BENCHMARK_EXCEPTIONS = {
     "code_probe.py": (
         "restorekit.constyle",
         "restorekit.core.degradation.chain",
-        "restorekit.core.image",
         "restorekit.core.randomness",
     ),
     "diagnose.py": ("restorekit.core", "restorekit.diagnosis", "restorekit.report.record"),
