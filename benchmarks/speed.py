@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         parser.error(f"--compare {error}")
     setting = Setting.of(chosen.seconds, smoke=chosen.smoke)
-    result = measure(chosen.suite, setting, command=" ".join(["python benchmarks/speed.py", *given]))
+    shown = [Path(part).name if part.endswith(".json") else part for part in given]  # folders are this machine's matter
+    result = measure(chosen.suite, setting, command=" ".join(["python benchmarks/speed.py", *shown]))
     if chosen.output:
         chosen.output.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if earlier:

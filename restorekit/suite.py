@@ -51,6 +51,11 @@ class Suite(BaseModel):
     seed: int = Field(default=0, ge=0, description="of the degradations drawn here")
     metrics: list[str] = Field(default_factory=lambda: ["psnr", "ssim"], description="metric addresses")
     models: list[str] = Field(default_factory=list, description="models beyond the input and the classical rows")
+    seeds: int = Field(default=1, ge=1, description="of stochastic models")
+    photos: int | None = Field(default=None, ge=1, description="at most so many of each set, evenly spaced; None: all")
+    crop_px: int | None = Field(
+        default=None, ge=32, description="photos are cut to so much of their centre, once degraded; None: whole"
+    )
     sets: list[DataSet] = Field(min_length=1, description="one comparison each")
 
 
@@ -129,7 +134,14 @@ def run_suite(
         _check_earlier(suite, before)
     _check_data(suite, data)
     options = ComparisonOptions(
-        metrics=suite.metrics, seed=suite.seed, device=device, precision=precision, command=command
+        metrics=suite.metrics,
+        seed=suite.seed,
+        seeds=suite.seeds,
+        photos=suite.photos,
+        crop_px=suite.crop_px,
+        device=device,
+        precision=precision,
+        command=command,
     )
     parts: list[str] = [f"# {suite.title}"]
     reports: dict[str, Report] = {}

@@ -1,5 +1,7 @@
 """Comparisons: same pixels for everyone, rows that cannot be switched off, numbers another library confirms."""
 
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -130,3 +132,19 @@ def test_report_lands_on_disk(photo, tmp_path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"table.md", "scores.csv", "report.json", "sheet.png", "index.html"} <= names
     assert restorekit.Report.load(tmp_path / "out").run.degradation == "noise:sigma=25"
+
+
+def test_photos_are_spaced_evenly_and_cut_to_their_centre_once_degraded(photo):
+    for name in "bcdef":
+        (photo.parent / f"{name}.png").write_bytes(photo.read_bytes())
+    whole = restorekit.compare(photo.parent, degrade="noise:sigma=25", options=FAST)
+    options = replace(FAST, photos=3, crop_px=40)
+    cut = restorekit.compare(photo.parent, degrade="noise:sigma=25", options=options)
+    assert cut.run.inputs == ("b.png", "d.png", "f.png")
+    assert (whole.run.region, cut.run.region) == (None, "cut to the centre, at most 40 px a side")
+    np.testing.assert_array_equal(cut.pictures["d.png"]["input"], whole.pictures["d.png"]["input"][4:44, 12:52])
+    pairs = restorekit.compare(photo.parent, clean=photo.parent, options=options)
+    assert pairs.run.inputs == cut.run.inputs
+    assert pairs.pictures["d.png"]["clean"].shape == (40, 40, 3)
+    with pytest.raises(UsageError, match="photos: expected at least 1, got 0"):
+        restorekit.compare(photo, degrade="noise", options=replace(FAST, photos=0))

@@ -34,6 +34,12 @@ def compare(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Run stochastic models with so many seeds, and show the spread.")
     ] = 1,
+    photos: Annotated[
+        int, typer.Option("--photos", min=0, help="At most so many of the photos, evenly spaced; 0: all.")
+    ] = 0,
+    crop: Annotated[
+        int, typer.Option("--crop", min=0, help="Compare on the centre of photos, so many px a side; 0: whole photos.")
+    ] = 0,
     tile: options.Tile = 0,
     pictures: Annotated[int, typer.Option(min=1, help="How many photos to show as pictures.")] = 6,
     costs: Annotated[
@@ -63,6 +69,8 @@ def compare(
         costs=costs,
         label=label or None,
         journal=output,
+        photos=photos or None,
+        crop_px=crop or None,
         tile_px=tile or None,
         pictures=pictures,
         command=command_line(),

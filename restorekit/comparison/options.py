@@ -25,6 +25,11 @@ class ComparisonOptions:
     seeds: int = 1
     """How many seeds stochastic restorers are run with: seed, seed + 1, ...; the degradation stays that of seed."""
     tile_px: int | None = None
+    photos: int | None = None
+    """At most this many of the photos, evenly spaced in their order; None: all."""
+    crop_px: int | None = None
+    """Photos are cut to their centre, at most so high and wide, once they are degraded and before they are restored;
+    None: they stay whole."""
     region_megapixels: float = 2**20 / 1e6
     """Largest measured region of one image, in millions of pixels; 2^20 px by default."""
     pictures: int = 6

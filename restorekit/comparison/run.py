@@ -16,7 +16,7 @@ from restorekit.comparison.cost import measure_cost
 from restorekit.comparison.journal import Journal, digest_of
 from restorekit.comparison.options import ComparisonOptions
 from restorekit.comparison.rows import Region, Row, build_rows, centred_region, restore_row
-from restorekit.comparison.subjects import Subject
+from restorekit.comparison.subjects import Subject, centre_of
 from restorekit.core.image.convention import Images, from_images, to_images
 from restorekit.core.metric.base import Metric, make_metric
 from restorekit.core.metric.protocol import aggregate
@@ -53,7 +53,7 @@ def compare_subjects(
     Args:
         subjects: photos, read as they are needed.
         models: model texts beyond the input and the classical rows; a classical one named here is always shown.
-        options: metrics, protocol, device, seeds, region, journal.
+        options: metrics, protocol, device, seeds, crop, region, journal.
         degradation: the spec the subjects were made with, for the record.
         on_step: called before each restoration with (image, model); not for what the journal remembers.
 
@@ -67,7 +67,10 @@ def compare_subjects(
     started = datetime.now(UTC)
     run.journal = Journal(options.journal, _identity(models, options, degradation))
     try:
-        for index, subject in enumerate(subjects):
+        for index, whole in enumerate(subjects):
+            subject = centre_of(whole, options.crop_px)
+            if subject is not whole:
+                run.region = f"cut to the centre, at most {options.crop_px} px a side"
             if index == 0:
                 run.metrics = _metrics(options, has_reference=subject.clean is not None)
             _measure(subject, run, keep=index < options.pictures)

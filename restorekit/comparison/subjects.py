@@ -1,7 +1,7 @@
 """The photos of a comparison: degraded here, degraded already with their references, or without any."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from restorekit.core.image.pairs import NamedInput, Pair
 from restorekit.core.randomness import generator_for
 from restorekit.errors import UsageError
 
-__all__ = ["Subject", "degraded_subjects", "paired_subjects"]
+__all__ = ["Subject", "centre_of", "degraded_subjects", "paired_subjects"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,16 @@ def paired_subjects(pairs: Sequence[Pair]) -> Iterator[Subject]:
             )
         warnings = (*degraded.warnings, *clean.warnings)
         yield Subject(pair.name, _as_colour(degraded.samples), _as_colour(clean.samples), warnings)
+
+
+def centre_of(subject: Subject, side_px: int | None) -> Subject:
+    """The centre of a photo, at most ``side_px`` high and wide; None: all of it. A photo that fits stays the same."""
+    if side_px is None or max(subject.degraded.shape[:2]) <= side_px:
+        return subject
+    tops = [max(0, size - side_px) // 2 for size in subject.degraded.shape[:2]]
+    window = tuple(slice(top, top + side_px) for top in tops)
+    clean = None if subject.clean is None else subject.clean[window]
+    return replace(subject, degraded=subject.degraded[window].copy(), clean=clean)
 
 
 def _as_colour(samples: Samples) -> Samples:

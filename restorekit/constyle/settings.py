@@ -17,6 +17,9 @@ class ConStyleConfig(BaseModel):
 
     network: ConStyleNetworkConfig = Field(default=ConStyleNetworkConfig(), description="encoder and U-Net")
     contrast: ContrastSettings = Field(default=ContrastSettings(), description="how the encoder learns")
+    description_weight: float = Field(
+        default=0.0, ge=0, description="of the loss by which the code tells the degradation; ours, 0: off, as published"
+    )
     freeze_after: int | None = Field(
         default=None,
         ge=0,

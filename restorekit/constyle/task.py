@@ -1,7 +1,8 @@
 """Training of ConStyle on the core's loop: pixels, contrast, and an encoder that may be frozen on the way.
 
 Fan et al. 2024, ConStyle (arXiv:2402.15784): the loss is that of the pixels plus InfoNCE, content and style loss. In
-two stages (the authors' second version) the encoder comes from an earlier run and ``freeze_after`` is 0.
+two stages (the authors' second version) the encoder comes from an earlier run and ``freeze_after`` is 0. Ours: the code
+may also have to describe the degradation.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.constyle.contrastive import Contrast
+from restorekit.constyle.description import description_loss
+from restorekit.constyle.encoder import Style
 from restorekit.constyle.network import ConStyleNetwork
 from restorekit.constyle.settings import ConStyleConfig
 from restorekit.constyle.watch import CodeWatch, gradient_norms
@@ -51,6 +54,7 @@ class ConStyleTask:
         losses = {"pixels": self._pixels(self.network.restore(degraded, style).float(), degraded, clean)}
         if self._contrast is not None and style is not None:
             losses |= self._contrast.losses(style, degraded=degraded, clean=clean)
+            losses |= self._description(style, degraded, clean)
         logs = {f"loss_{name}": float(loss.detach()) for name, loss in losses.items()} | self._watch.report()
         every = self._config.gradients_every
         if every and self._steps % every == 0 and self.network.encoder is not None and not self.network.encoder.frozen:
@@ -89,6 +93,12 @@ class ConStyleTask:
         if self._contrast is not None:
             self._contrast.load_state_dict({name: tensor for name, tensor in state.items() if name != STEPS})
         self._freeze_when_due()
+
+    def _description(self, style: Style, degraded: Images, clean: Images) -> dict[str, Tensor]:
+        weight = self._config.description_weight
+        if not weight or self.network.encoder is None or self.network.encoder.frozen:
+            return {}
+        return {"description": weight * description_loss(style.code, degraded, clean)}
 
     def _freeze_when_due(self) -> None:
         due = self._config.freeze_after is not None and self._steps >= self._config.freeze_after

@@ -175,3 +175,11 @@ def test_weights_of_the_other_parity_are_refused_by_name(tmp_path) -> None:
 def test_settings_that_contradict_each_other_are_refused(values, message) -> None:
     with pytest.raises(ValueError, match=message):
         config_of(**values)
+
+
+def test_description_is_a_loss_of_its_own_until_the_encoder_is_frozen(batches) -> None:
+    (plain,), _ = advance(task_of(), batches[:1])
+    described, _ = advance(task_of(description_weight=0.5, freeze_after=1), batches[:2])
+    assert set(described[0].logs) - set(plain.logs) == {"loss_description"}
+    assert float(described[0].loss.detach()) > float(plain.loss.detach())
+    assert "loss_description" not in described[1].logs
