@@ -7,7 +7,7 @@ writes both from a training run: averaged weights, rounded to float16.
 import csv
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,23 @@ from restorekit.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LARGEST_BYTES", "WEIGHTS_FOLDER", "About", "ShippedModel", "publish", "shipped_models"]
+__all__ = [
+    "LARGEST_BYTES",
+    "SCORED",
+    "WEIGHTS_FOLDER",
+    "About",
+    "ShippedModel",
+    "publish",
+    "shipped_models",
+]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 LARGEST_BYTES = 12_000_000
 """Of one weight file: what is shipped is downloaded by everybody."""
+
+SCORED = "psnr[rgb|per-image|u8|crop0]"
+"""What the scores of a record are; dB."""
 
 
 class ShippedModel(BaseModel):
@@ -50,6 +61,8 @@ class ShippedModel(BaseModel):
     hours: float = Field(gt=0)
     """Time in the training loop, of all stages together, on ``machine``."""
     machine: str
+    scores: dict[str, float] = Field(default_factory=dict)
+    """By data set, the mean of ``SCORED``, as ``restorekit bench`` measured it."""
 
     def file(self, folder: Path = WEIGHTS_FOLDER) -> WeightFile:
         """The record of its weight file."""
@@ -88,7 +101,9 @@ class About(BaseModel):
     machine: str
 
 
-def publish(run: Path, folder: Path, about: About, *, earlier: Sequence[Path] = ()) -> ShippedModel:
+def publish(
+    run: Path, folder: Path, about: About, *, earlier: Sequence[Path] = (), scores: Mapping[str, float] | None = None
+) -> ShippedModel:
     """Write the averaged weights of a training run in float16, and their record.
 
     Args:
@@ -96,6 +111,7 @@ def publish(run: Path, folder: Path, about: About, *, earlier: Sequence[Path] = 
         folder: where ``NAME.safetensors`` and ``NAME.toml`` are written.
         about: what the run itself does not know.
         earlier: runs whose weights this one started from or holds; their steps and hours count.
+        scores: what ``suite.scores_of`` gives.
 
     Raises:
         ModelError: no finished run, weights that do not say which method they are for, that leave the range of
@@ -116,6 +132,7 @@ def publish(run: Path, folder: Path, about: About, *, earlier: Sequence[Path] = 
         sha256=written.sha256,
         steps=sum(steps for steps, _ in lengths),
         hours=round(sum(seconds for _, seconds in lengths) / 3600, 2),
+        scores=dict(scores or {}),
     )
     write_bytes(folder / f"{about.name}.toml", _toml(model.model_dump(mode="json")).encode())
     return model
@@ -145,13 +162,15 @@ def _length(log: Path) -> tuple[int, float]:
 
 
 def _toml(values: dict[str, Any]) -> str:
-    """Texts, numbers and lists of texts, one a line."""
+    """Texts, numbers, lists of texts and tables of numbers, one a line."""
     return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_value(key)} = {_value(item)}' for key, item in value.items())}}}"
     if isinstance(value, int | float):
         return str(value)
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

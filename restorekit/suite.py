@@ -3,7 +3,8 @@
 A suite names folders relative to ``--data``. A data set that is not there keeps its row: "not measured: data absent".
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,19 @@ from restorekit.errors import UsageError
 from restorekit.recipe import find_packaged, parse_document, read_toml
 from restorekit.report.record import Report, RunRecord
 from restorekit.report.regression import changes, changes_markdown, ensure_comparable
+from restorekit.shipped import SCORED
 
-__all__ = ["RESULT", "DataSet", "Suite", "SuiteResult", "load_result", "load_suite", "report_folder", "run_suite"]
+__all__ = [
+    "RESULT",
+    "DataSet",
+    "Suite",
+    "SuiteResult",
+    "load_result",
+    "load_suite",
+    "report_folder",
+    "run_suite",
+    "scores_of",
+]
 
 RESULT = "result.json"
 """What a run writes for later runs to be compared with."""
@@ -85,6 +97,22 @@ def load_result(path: Path) -> SuiteResult:
         ) from None
 
 
+def scores_of(output: Path, models: Collection[str]) -> dict[str, float]:
+    """The means of ``SCORED``, rounded to 0.01 dB, that ``restorekit bench`` found for one of the names in ``models``.
+
+    Raises:
+        UsageError: no result, or one without any of the models, or without ``SCORED``.
+    """
+    found = {}
+    for name, report in load_result(output).reports.items():
+        values = [s.scores[SCORED] for s in report.scores if s.model in models and SCORED in s.scores]
+        if values and math.isfinite(mean := sum(values) / len(values)):
+            found[name] = round(mean, 2)
+    if not found:
+        raise UsageError(f"--scores {output}: expected {SCORED} of {' or '.join(models)}, got none; run bench with it")
+    return found
+
+
 def load_suite(name: str) -> Suite:
     """Read and check a suite by shipped name or path.
 
@@ -133,16 +161,8 @@ def run_suite(
     if before is not None:
         _check_earlier(suite, before)
     _check_data(suite, data)
-    options = ComparisonOptions(
-        metrics=suite.metrics,
-        seed=suite.seed,
-        seeds=suite.seeds,
-        photos=suite.photos,
-        crop_px=suite.crop_px,
-        device=device,
-        precision=precision,
-        command=command,
-    )
+    chosen = suite.model_dump(include={"metrics", "seed", "seeds", "photos", "crop_px"})
+    options = ComparisonOptions(**chosen, device=device, precision=precision, command=command)
     parts: list[str] = [f"# {suite.title}"]
     reports: dict[str, Report] = {}
     for entry in suite.sets:

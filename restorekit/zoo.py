@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from restorekit.errors import ModelError, RecipeError, did_you_mean
 from restorekit.recipe import load_recipe, parse_document, recipe_hash
@@ -60,6 +60,8 @@ class ModelRecord(BaseModel):
     """The photos it learned from, one line a set, with their licences."""
     sha256: str = ""
     """Of its weight file; empty where there is none."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """Mean PSNR in dB by data set, ``psnr[rgb|per-image|u8|crop0]``."""
 
 
 def load(
@@ -102,6 +104,7 @@ def list_models() -> list[ModelRecord]:
             options=[],
             data=model.data,
             sha256=model.sha256,
+            scores=model.scores,
         )
         for model in shipped_models().values()
     ]

@@ -50,6 +50,7 @@ BENCHMARK_EXCEPTIONS = {
     "diagnose.py": ("restorekit.core", "restorekit.diagnosis", "restorekit.report.record"),
     "fit_diagnosis.py": ("restorekit.core", "restorekit.diagnosis"),
     "fit_niqe.py": ("restorekit.core.metric", "restorekit.core.image.convention"),
+    "arms.py": ("restorekit.report.record", "restorekit.statistics", "restorekit.suite"),
     "interval_coverage.py": ("restorekit.statistics",),
     "model_card.py": (
         "restorekit.report.record",

@@ -53,6 +53,8 @@ def show(
         typer.echo(f"  learned from {line}")
     if record.sha256:
         typer.echo(f"  SHA-256 {record.sha256}")
+    for data_set, score in record.scores.items():
+        typer.echo(f"  {score:.2f} dB on {data_set}")
     for option in record.options:
         typer.echo(f"  {option}")
 
@@ -132,6 +134,10 @@ def publish(
     earlier: Annotated[
         list[Path], typer.Option(help="Output folder of an earlier stage, whose steps and hours count; once for each.")
     ] = [],  # noqa: B006 (typer copies it)
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Output of 'restorekit bench' with this run or with NAME: its scores go into the record."),
+    ] = None,
     licence: Annotated[str, typer.Option(help="SPDX identifier of the licence of the weights.")] = "Apache-2.0",
     folder: Annotated[Path, typer.Option(help="Where NAME.safetensors and NAME.toml are written.")] = Path(
         "restorekit/weights"
@@ -141,6 +147,7 @@ def publish(
     """Make a training run a model of this package: weights in float16, and a record beside them."""
     from restorekit.shipped import About
     from restorekit.shipped import publish as publish_run
+    from restorekit.suite import scores_of
 
     about = About(
         name=name,
@@ -151,7 +158,8 @@ def publish(
         data=tuple(data),
         machine=machine,
     )
-    model = publish_run(run, folder, about, earlier=earlier)
+    measured = scores_of(scores, (name, f"file:{run / 'weights.safetensors'}")) if scores else None
+    model = publish_run(run, folder, about, earlier=earlier, scores=measured)
     if json:
         print_json(model.model_dump(mode="json"))
         return

@@ -67,10 +67,7 @@ def compare_subjects(
     started = datetime.now(UTC)
     run.journal = Journal(options.journal, _identity(models, options, degradation))
     try:
-        for index, whole in enumerate(subjects):
-            subject = centre_of(whole, options.crop_px)
-            if subject is not whole:
-                run.region = f"cut to the centre, at most {options.crop_px} px a side"
+        for index, subject in enumerate(subjects):
             if index == 0:
                 run.metrics = _metrics(options, has_reference=subject.clean is not None)
             _measure(subject, run, keep=index < options.pictures)
@@ -135,8 +132,11 @@ def _metrics(options: ComparisonOptions, *, has_reference: bool) -> list[Metric]
     return metrics
 
 
-def _measure(subject: Subject, run: _Run, *, keep: bool) -> None:
+def _measure(whole: Subject, run: _Run, *, keep: bool) -> None:
     """All rows of one photo."""
+    subject = centre_of(whole, run.options.crop_px)
+    if subject is not whole:
+        run.region = f"cut to the centre, at most {run.options.crop_px} px a side"
     region = centred_region(subject.degraded.shape[0], subject.degraded.shape[1], run.options.region_megapixels)
     height, width = (axis.stop - axis.start for axis in region)
     if (height, width) != subject.degraded.shape[:2]:

@@ -70,39 +70,44 @@ def mean_structure(first: Levels, second: Levels, window: Window) -> tuple[Chann
         margin = [window.size_px // 2] * 4
         first, second = (F.pad(levels, margin, mode="reflect") for levels in (first, second))
     means = (first.mean(dim=(2, 3), keepdim=True), second.mean(dim=(2, 3), keepdim=True))
-    centres = _sum_and_difference(*means)
+    centres = torch.cat([means[0] + means[1], means[0] - means[1]], dim=1)
     weights = window.weights(first)
     rows, columns = (side - window.size_px + 1 for side in first.shape[2:])
     height = max(STRIP_PIXELS // columns, window.size_px)
     sums = []
     for top in range(0, rows, height):
         strip = slice(top, min(top + height, rows) + window.size_px - 1)
-        values = _sum_and_difference(first[:, :, strip], second[:, :, strip])
-        sums.append(_strip_sums(values, centres, weights, window.covariance_scale))
+        local = _filter(_centred_powers(first[:, :, strip], second[:, :, strip], centres), weights)
+        sums.append(_strip_sums(local, centres, window.covariance_scale))
     similarity, contrast = torch.stack(sums).sum(dim=0) / (rows * columns)
     return similarity, contrast
 
 
-def _sum_and_difference(first: Tensor, second: Tensor) -> Tensor:
-    return torch.cat([first + second, first - second], dim=1)
+def _centred_powers(first: Tensor, second: Tensor, centres: Tensor) -> Tensor:
+    """(batch, 4 channels, rows, columns): s and d less their centres, then the squares of both."""
+    total, difference = centres.chunk(2, dim=1)
+    values = [first + second - total, first - second - difference]
+    return torch.cat([*values, *(value.square() for value in values)], dim=1)
 
 
-def _strip_sums(values: Tensor, centres: Tensor, weights: Tensor, covariance_scale: float) -> Tensor:
-    """Sums over one strip of (SSIM, contrast-structure): (2, batch, channels). ``values`` holds s, then d."""
-    centred = values - centres
-    means, squares = _filter(torch.cat([centred, centred.square()], dim=1), weights).chunk(2, dim=1)
-    variance_s, variance_d = ((squares - means.square()) * covariance_scale).chunk(2, dim=1)
-    mean_s, mean_d = (means + centres).square().chunk(2, dim=1)
-    luminance = 1.0 - mean_d / ((mean_s + mean_d) / 2 + C1)
-    contrast = 1.0 - variance_d / ((variance_s + variance_d) / 2 + C2)
-    sums = [term.sum(dim=(2, 3), dtype=accumulator(term)) for term in (luminance * contrast, contrast)]
-    return torch.stack(sums)
+def _strip_sums(local: Tensor, centres: Tensor, covariance_scale: float) -> Tensor:
+    """Sums over one strip of (SSIM, contrast-structure): (2, batch, channels), of means of ``_centred_powers``."""
+    means, squares = local.chunk(2, dim=1)
+    contrast = _comparison(torch.addcmul(squares, means, means, value=-1) * covariance_scale, C2)
+    similarity = _comparison((means + centres).square(), C1) * contrast
+    return torch.stack([term.sum(dim=3).sum(dim=2, dtype=accumulator(term)) for term in (similarity, contrast)])
+
+
+def _comparison(terms: Tensor, constant: float) -> Tensor:
+    """1 - d / ((s + d) / 2 + C) of the terms s and d, side by side."""
+    total, difference = terms.chunk(2, dim=1)
+    return torch.addcdiv(terms.new_ones(()), difference, (total + difference).add_(2 * constant), value=-2)
 
 
 def _filter(values: Tensor, weights: Tensor) -> Tensor:
-    """Separable weighted means where the window fits; channels last is three times faster on a CPU."""
+    """Separable weighted means where the window fits; channels last is three times faster on a CPU, but only here."""
     channels, taps = values.shape[1], weights.numel()
     across = weights.view(1, 1, 1, taps).expand(channels, 1, 1, taps)
     down = weights.view(1, 1, taps, 1).expand(channels, 1, taps, 1)
     values = values.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(F.conv2d(values, across, groups=channels), down, groups=channels)
+    return F.conv2d(F.conv2d(values, across, groups=channels), down, groups=channels).contiguous()
