@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -103,8 +104,7 @@ def test_sdist_holds_what_a_packager_needs(sdist: Path) -> None:
 
 
 def test_sdist_rebuilds_to_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path, "gztar")
     (unpacked,) = tmp_path.iterdir()
     assert wheel_names(build(unpacked, "wheel", tmp_path / "out")) == wheel_names(wheel)
 

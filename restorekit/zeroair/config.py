@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["DegradationKind", "FitSettings", "GanForm", "Proximal", "Stage", "ZeroAIRConfig"]
 
-DegradationKind = Literal["residual", "small", "cnn", "affine", "map"]
+DegradationKind = Literal["residual", "small", "cnn", "affine", "map", "levels"]
 GanForm = Literal["bce", "bce_logits", "lsgan", "wgan_softplus", "hinge", "wgan"]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -55,7 +55,8 @@ class FitSettings(_Settings):
 
     model: DegradationKind = "residual"
     """residual: x + CNN(x), starting as the identity; small: the same with a CNN of a 26th of the cost; cnn: the
-    authors' network, starting at random; affine: a 3x4 colour matrix; map: a factor, and an offset per pixel (GDP)."""
+    authors' network, starting at random; affine: a 3x4 colour matrix; map: a factor, and an offset per pixel (GDP);
+    levels: a gain and an offset in closed form, which are not learned."""
     objective: Literal["adversarial", "paired"] = "adversarial"
     """adversarial: φ(clean) looks degraded and keeps its content (ZeroAIR); paired: φ(x̂₀) equals the degraded image
     (GDP)."""
@@ -81,8 +82,11 @@ class FitSettings(_Settings):
 class Proximal(_Settings):
     """Each clean estimate is moved to where the prior and the observation agree, in place of a step of weight alpha."""
 
-    sigma: float = Field(default=0.05, gt=0, le=1)
-    """Standard deviation of what φ cannot explain of the degraded image, in [0, 1]; smaller follows it more closely."""
+    sigma: Annotated[float, Field(gt=0, le=1)] | Literal["measured"] = 0.05
+    """Standard deviation of what φ cannot explain of the degraded image, in [0, 1]; smaller follows it more closely.
+    measured: of its noise, as ``core.classical.estimate_noise`` finds it, at least ``least_sigma``."""
+    least_sigma: float = Field(default=0.02, gt=0, le=1)
+    """What a measured sigma is at least."""
     clean_variance: float | None = Field(default=0.25, gt=0)
     """Variance of clean images around what a very noisy one tells, in squares of [-1, 1] units; a photo's pixels have
     about 0.25. None: unbounded, as in DiffPIR, which trusts the observation more at the noisy end."""
@@ -143,6 +147,8 @@ class ZeroAIRConfig(_Settings):
                 "fit.model: a map belongs to one image, got one that others share; "
                 'set fit.objective = "paired" and auxiliary = "none"'
             )
+        if self.fit.model == "levels" and self.auxiliary != "none":
+            raise ValueError('fit.model: levels are not learned, so nothing needs other images; set auxiliary = "none"')
         if self.fit.model == "map" and self.reset == "reference":
             raise ValueError('reset: expected "episodic" with a map, whose size changes with the image')
         if self.eta > 0 and self.sampler == "ddpm":

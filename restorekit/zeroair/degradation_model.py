@@ -1,7 +1,8 @@
 """The degradation network φ, from clean to degraded, learned anew for every image.
 
-- Five kinds (``build_degradation_model``): the authors' network of four convolutions, the same as a residual that
-  starts as the identity, that with fewer channels, an affine map of colours, and the factor and map of GDP.
+- Five kinds are learned (``build_degradation_model``): the authors' network of four convolutions, the same as a
+  residual that starts as the identity, that with fewer channels, an affine map of colours, the factor and map of GDP.
+  ``Levels`` are found in closed form.
 - Input and output are images in [0, 1] nominally; nothing is clamped, so that gradients live outside the range too.
 - Every kind keeps height and width and sees at most 7 px around a pixel: tone, colour, haze and noise, never blur.
 """
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
+from restorekit.core.networks.tone import auto_levels
 from restorekit.zeroair.config import DegradationKind
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Companions",
     "FactorAndMap",
     "FourConvolutions",
+    "Levels",
     "OneImage",
     "Residual",
     "build_degradation_model",
@@ -121,8 +124,36 @@ class FactorAndMap(nn.Module):
         return self.factor * clean + self.map
 
 
+class Levels(nn.Module):
+    """φ(x) = x / gain + black, as ``auto_levels`` of the degraded image says; the identity for most photos.
+
+    Ours. It cannot drift in its colours, as a φ learned by adversarial losses does beside a small prior, and it costs
+    nothing; it knows no colour cast, no noise, and no tone curve but a straight line.
+
+    Args:
+        degraded: the image.
+    """
+
+    factor: Tensor
+    black: Tensor
+
+    def __init__(self, degraded: OneImage) -> None:
+        super().__init__()
+        gain, black, _ = auto_levels(degraded)[:, 0].unbind(dim=1)
+        self.register_buffer("factor", torch.exp(-gain).to(degraded.dtype))
+        self.register_buffer("black", black.to(degraded.dtype))
+
+    def forward(self, clean: Images) -> Images:
+        """(batch, 3, height, width) to the same shape."""
+        degraded: Images = self.factor * clean + self.black
+        return degraded
+
+
 def build_degradation_model(kind: DegradationKind, *, like: OneImage) -> nn.Module:
-    """φ of one kind for an image like this, without values yet: ``initialise`` gives them. Draws no random number."""
+    """φ of a kind that is learned, for an image like this, without values yet: ``initialise`` gives them.
+
+    Draws no random number.
+    """
     with torch.device("meta"):
         kinds: dict[DegradationKind, Callable[[], nn.Module]] = {
             "residual": Residual,

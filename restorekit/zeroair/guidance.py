@@ -20,7 +20,7 @@ from restorekit.core.image.convention import Images
 from restorekit.errors import UsageError
 from restorekit.priors.pixel_diffusion import SignedImages, to_unsigned
 from restorekit.zeroair.config import ZeroAIRConfig
-from restorekit.zeroair.degradation_model import Companions, OneImage
+from restorekit.zeroair.degradation_model import Companions, Levels, OneImage
 from restorekit.zeroair.discriminator import Critic
 from restorekit.zeroair.fitting import DegradationFit
 from restorekit.zeroair.large_canvas import Crop, centre_crop, degrade_in_pieces, moving_crop
@@ -98,7 +98,8 @@ class ZeroAIRGuidance:
         self.config = config
         self._features = features
         self._pool = pool
-        self._known = degradation
+        self._known: nn.Module | None = degradation
+        self._given = degradation
         self._fit: DegradationFit | None = None
         self._critic: Critic | None = None
 
@@ -118,6 +119,7 @@ class ZeroAIRGuidance:
     def begin(self, degraded: OneImage, process: NoiseProcess, *, generator: torch.Generator) -> None:
         """Fresh weights for the critic of residuals, φ, and the critic of φ, in this order (that of the authors)."""
         config = self.config
+        self._known = Levels(degraded) if config.fit.model == "levels" else self._given
         if self._critic is None or config.reset == "episodic":
             rate = config.fit.discriminator_learning_rate
             self._critic = Critic(form=config.fit.gan, learning_rate=rate, like=degraded)

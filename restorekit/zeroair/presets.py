@@ -2,8 +2,10 @@
 
 - ``reference-*``: the three settings of the authors' code, one per degradation, in its order and with its constants.
   They need the VGG-16 feature loss and 1000 evaluations, each of two images of 256 px.
-- ``blind``: one setting for every degradation; ``fast``: the same with at most 100 evaluations of the diffusion model
-  per image. Neither needs a feature network; both learn a small φ on crops, and see other clean images in a pool.
+- ``blind``: one setting for every degradation, with a small φ that is learned on crops, and a pool of other clean
+  images beside it; no feature network.
+- ``fast``: ours, with at most 100 evaluations of the diffusion model per image: φ in closed form, and proximal steps
+  that trust the observation by its measured noise.
 - ``gdp``: the baseline that the paper compares with, in our frame.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from restorekit.errors import UsageError, did_you_mean
-from restorekit.zeroair.config import FitSettings, GanForm, Stage, ZeroAIRConfig
+from restorekit.zeroair.config import FitSettings, GanForm, Proximal, Stage, ZeroAIRConfig
 
 __all__ = [
     "ABLATIONS",
@@ -149,7 +151,13 @@ PRESETS: dict[str, ZeroAIRConfig] = {
         fit=FitSettings(model="cnn", content=3.0, features=2e-3, adversarial=1e-3, discriminator_learning_rate=1e-3),
     ),
     "blind": _BLIND,
-    "fast": _changed(_BLIND, steps=75, fit=_changed_fit(_BLIND.fit, inner_steps=4)),
+    "fast": ZeroAIRConfig(
+        steps=75,
+        proximal=Proximal(sigma="measured", iterations=1),
+        stages=(Stage(reconstruction=1.0),),
+        auxiliary="none",
+        fit=FitSettings(model="levels"),
+    ),
     "gdp": ZeroAIRConfig(
         steps=1000,
         alpha=80000 / (2 * 3 * 256 * 256),

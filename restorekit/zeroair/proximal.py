@@ -11,9 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from restorekit.core.classical import estimate_noise
+from restorekit.core.image.canvas import Canvas
 from restorekit.core.image.convention import Images
+from restorekit.core.restorer import InputSpec
 from restorekit.zeroair.config import Proximal
-from restorekit.zeroair.guidance import ZeroAIRGuidance
+from restorekit.zeroair.degradation_model import OneImage
+from restorekit.zeroair.guidance import NoiseProcess, ZeroAIRGuidance
 from restorekit.zeroair.large_canvas import degrade_in_pieces, push_in_pieces
 from restorekit.zeroair.stages import Moment, StageWeights
 
@@ -35,12 +39,22 @@ class ProximalGuidance(ZeroAIRGuidance):
     @property
     def remedy(self) -> str:
         """What to change where steps explode."""
-        return f"raise proximal.sigma (now {self._settings.sigma:.4g})"
+        return f"raise proximal.sigma (now {self._sigma:.4g})"
 
     @property
     def _settings(self) -> Proximal:
         assert self.config.proximal is not None, "whoever makes this guidance has read it"
         return self.config.proximal
+
+    def begin(self, degraded: OneImage, process: NoiseProcess, *, generator: torch.Generator) -> None:
+        """As ``ZeroAIRGuidance.begin``; sigma is measured here, if it is not given."""
+        super().begin(degraded, process, generator=generator)
+        settings = self._settings
+        if settings.sigma == "measured":
+            samples = degraded[0].detach().to("cpu", torch.float32).permute(1, 2, 0).numpy()
+            self._sigma = max(settings.least_sigma, estimate_noise(Canvas(samples, InputSpec())))
+        else:
+            self._sigma = settings.sigma
 
     def move(
         self, gradient: Images, clean: Images, weights: StageWeights, moment: Moment, logs: dict[str, Tensor]
@@ -49,12 +63,12 @@ class ProximalGuidance(ZeroAIRGuidance):
         settings = self._settings
         guided = clean if weights.stage.guide_auxiliary else clean[:1]
         spread = estimate_variance(moment.alpha_bar, settings.clean_variance)
-        curvature = weights.reconstruction * spread / (4.0 * settings.sigma**2)
+        curvature = weights.reconstruction * spread / (4.0 * self._sigma**2)
 
         def system(direction: Images) -> Images:
             return direction + curvature * self._normal(guided, direction)
 
-        target = -gradient[: len(guided)] * (spread * gradient[0].numel() / (2.0 * settings.sigma**2))
+        target = -gradient[: len(guided)] * (spread * gradient[0].numel() / (2.0 * self._sigma**2))
         change = torch.zeros_like(gradient)
         change[: len(guided)] = conjugate_gradients(system, target, settings.iterations)
         logs["distance"] = change[:1].square().mean().sqrt()

@@ -53,6 +53,8 @@ def described(config: ZeroAIRConfig) -> list[str]:
     images = 1 + (config.auxiliary_count if config.auxiliary == "image" else 0)
     crops = "whole" if config.fit.model == "map" else f"{config.fit.crop_px} px"
     updates = config.steps * config.fit.inner_steps
+    if config.fit.model == "levels":
+        crops, updates = "–", 0
     features = "yes" if config.needs_features else "no"
     return [str(config.steps), str(images), config.fit.model, crops, str(updates), features]
 
@@ -66,7 +68,7 @@ def test_presets_are_described(names: str, row: str) -> None:
 
 
 def test_pool_costs_what_the_page_says() -> None:
-    pool, crop = PoolSettings(), PRESETS["fast"].fit.crop_px
+    pool, crop = PoolSettings(), PRESETS["blind"].fit.crop_px
     evaluations = pool.count * pool.steps
     assert evaluations * (crop / 256) ** 2 == 25
     assert "eight clean samples of 64 px" in PAGE

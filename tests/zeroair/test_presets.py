@@ -62,10 +62,16 @@ def test_composed_alpha_leaves_what_the_short_steps_leave() -> None:
 
 
 def test_fast_preset_stays_within_a_hundred_evaluations() -> None:
-    """Of one 256 px image; those of the pool count by their pixels."""
-    config, pool = preset("fast"), PoolSettings()
+    config = preset("fast")
+    assert config.auxiliary == "none"  # no pool, no second sample
+    assert config.steps <= 100
+
+
+def test_blind_preset_learns_enough_and_its_pool_is_cheap() -> None:
+    """Evaluations count by their pixels, 256 x 256 for one."""
+    config, pool = preset("blind"), PoolSettings()
     assert config.auxiliary == "pool"
-    assert config.steps + pool.count * pool.steps * (config.fit.crop_px / 256) ** 2 <= 100
+    assert pool.count * pool.steps * (config.fit.crop_px / 256) ** 2 <= 25
     assert config.steps * config.fit.inner_steps >= 300
 
 

@@ -146,3 +146,22 @@ def test_explosion_says_to_raise_sigma() -> None:
 
     with pytest.raises(ImageError, match=r"step 1 of 5 .*stage 1.*raise proximal.sigma \(now 0.1\), or lower fit"):
         mean_of(config(steps=5), 0.8, Broken())
+
+
+def test_sigma_can_be_measured_on_the_degraded_image() -> None:
+    """White noise of a known deviation: the same steps as with that number given, within what the estimate misses."""
+    noisy = 0.5 + 0.12 * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+
+    def restored(image: Tensor, **proximal: object) -> Tensor:
+        settings = config(steps=5, proximal=Proximal.model_validate({"clean_variance": C, **proximal}))
+        guidance = ProximalGuidance(settings, degradation=nn.Identity())
+        generator = torch.Generator().manual_seed(0)
+        return restore_image(GaussianDiffusionPrior(0.0, C), image, settings, guidance, generator=generator)
+
+    measured = restored(noisy, sigma="measured")
+    torch.testing.assert_close(measured, restored(noisy, sigma=0.12), atol=0.01, rtol=0)
+    assert float((measured - restored(noisy, sigma=0.05)).abs().max()) > 0.05
+    flat = torch.full((1, 3, 96, 96), 0.6)
+    torch.testing.assert_close(
+        restored(flat, sigma="measured", least_sigma=0.03), restored(flat, sigma=0.03), atol=1e-6, rtol=0
+    )

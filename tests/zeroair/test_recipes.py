@@ -111,11 +111,11 @@ def test_priors_have_the_size_they_say_and_could_ship(name: str, millions: float
     assert f"{giga} GMAC at 256x256" in said
 
 
-@pytest.mark.parametrize("name", ["fast", "hsts_dehaze"])
+@pytest.mark.parametrize("name", ["blind", "hsts_dehaze"])
 @pytest.mark.parametrize("line", SWITCHES)
 def test_switches_of_the_readme_change_the_run(name: str, line: str) -> None:
     given = overrides_in(line)
-    same = {"hsts_dehaze": ("fit.model=cnn", "auxiliary=image"), "fast": ("reset=episodic",)}[name]
+    same = {"hsts_dehaze": ("fit.model=cnn", "auxiliary=image"), "blind": ("reset=episodic",)}[name]
     assert given
     assert (settings_of(name, *given) == settings_of(name)) == given[0].endswith(same)
 
