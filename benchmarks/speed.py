@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py SUITE [--output FILE.json] [--compare RESULT.json] [--seconds N] [--smoke]
 
-Suites: inference, folder, training, tiling, metrics, refine. Nothing else should run on the machine; the load is
-recorded. With --compare each row is set against that of an earlier result of the suite.
+Suites: inference, folder, training, tiling, metrics, refine, constyle. Nothing else should run on the machine; the load
+is recorded. With --compare each row is set against that of an earlier result of the suite.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import speed_constyle
 import speed_folder
 import speed_inference
 import speed_metrics
@@ -31,6 +32,7 @@ SUITES: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "tiling": speed_tiling.run,
     "metrics": speed_metrics.run,
     "refine": speed_refine.run,
+    "constyle": speed_constyle.run,
 }
 """Name to the function that yields the rows."""
 

@@ -60,6 +60,7 @@ BENCHMARK_EXCEPTIONS = {
     ),
     "paper_tables.py": ("restorekit.core.metric.protocol", "restorekit.suite"),
     "peers.py": ("restorekit.core.networks",),
+    "plain_constyle.py": ("restorekit.comparison.cost", "restorekit.constyle"),
     "plain_refinement.py": ("restorekit.comparison.cost", "restorekit.refine"),
     "prior_denoising.py": (
         "restorekit.core.image",
@@ -69,6 +70,7 @@ BENCHMARK_EXCEPTIONS = {
         "restorekit.zeroair.sampler",
     ),
     "results.py": ("restorekit.report.record",),
+    "speed_constyle.py": ("restorekit.constyle",),
     "speed_folder.py": ("restorekit.batch", "restorekit.core.image.pairs", "restorekit.core.networks"),
     "speed_tiling.py": ("restorekit.core.image.convention", "restorekit.core.image.tiling", "restorekit.core.restorer"),
     "speed_training.py": (

@@ -120,8 +120,9 @@ def _restore_one(
     entry: "NamedInput", target: Path, restorer: "ZeroAIRRestorer", *, seed: int, folder: Path | None, bar: "Progress"
 ) -> None:
     """One photo, with its own bar and trace; nothing is written if its run fails."""
+    from restorekit.core.guard import restore_guarded
     from restorekit.core.image.files import read_image
-    from restorekit.core.image.tiling import TilingOptions, restore_samples
+    from restorekit.core.image.tiling import TilingOptions
     from restorekit.core.randomness import derive_seed
     from restorekit.zeroair.trace import Trace
 
@@ -137,11 +138,12 @@ def _restore_one(
 
     restorer.on_progress, restorer.on_ensemble = on_progress, ensembles.append
     try:
-        samples = restore_samples(restorer, source.samples, TilingOptions(seed=derive_seed(seed, entry.name)))
+        found = restore_guarded(restorer, source.samples, TilingOptions(seed=derive_seed(seed, entry.name)))
     finally:
         bar.remove_task(task)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for warning in (*source.warnings, *dataclasses.replace(source, samples=samples).save(target)):
+    written = dataclasses.replace(source, samples=found.samples).save(target)
+    for warning in (*source.warnings, *found.warnings, *written):
         typer.echo(f"warning: {entry.name}: {warning}", err=True)
     if trace and folder:
         trace.save(folder, restored=ensembles[0].mean, deviation=ensembles[0].deviation)

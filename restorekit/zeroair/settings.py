@@ -49,7 +49,7 @@ class ZeroAIRSettings(PriorConfig):
 
     prior: str | None = None
     """The diffusion model: a folder in diffusers' layout, or a name on the Hugging Face hub. None: the one in
-    ``weights``."""
+    ``weights``, or without either the one that ships."""
     revision: str | None = None
     """Branch, tag or commit of a ``prior`` on the hub."""
     weights: str | None = None

@@ -10,23 +10,23 @@ from restorekit.zeroair.settings import ZeroAIRSettings
 
 __all__ = ["load_features", "load_prior"]
 
+SHIPPED = str(Path(__file__).parents[1] / "weights" / "zeroair.safetensors")
+"""The compact diffusion model of this package."""
+
 SINGLE_FILES = {".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 
 
 def load_prior(settings: ZeroAIRSettings) -> DiffusionPrior:
-    """The diffusion model that the settings name, on the CPU.
+    """The diffusion model that the settings name, or else the one that ships; on the CPU.
 
     Raises:
-        ModelError: none is named, or it is a file of another layout.
+        ModelError: a file of another layout.
         DependencyError: a folder or hub name that cannot be had.
     """
     if settings.weights is not None:
         return load_compact_prior(settings.weights)
     if settings.prior is None:
-        raise ModelError(
-            "zeroair: expected a diffusion model, got none; set config.prior to a folder in diffusers' layout or a hub "
-            "name such as google/ddpm-celebahq-256, or config.weights to a file of restorekit zeroair train"
-        )
+        return load_compact_prior(SHIPPED)
     if Path(settings.prior).suffix in SINGLE_FILES:
         raise ModelError(
             f"config.prior: expected a folder in diffusers' layout or a hub name, got the file {settings.prior}; a "

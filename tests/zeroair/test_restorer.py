@@ -18,6 +18,7 @@ from restorekit.core.randomness import generator_for
 from restorekit.core.restorer import Restorer
 from restorekit.errors import DependencyError, ModelError, UsageError
 from restorekit.priors.gaussian_diffusion_prior import LINEAR_SCHEDULE, GaussianDiffusionPrior
+from restorekit.shipped import shipped_models
 from restorekit.zeroair.config import ZeroAIRConfig
 from restorekit.zeroair.ensemble import Ensemble
 from restorekit.zeroair.guidance import ZeroAIRGuidance
@@ -25,6 +26,7 @@ from restorekit.zeroair.presets import PRESETS
 from restorekit.zeroair.restorer import RunProgress, ZeroAIRRestorer
 from restorekit.zeroair.sampler import restore_image
 from restorekit.zeroair.settings import ZeroAIRSettings
+from restorekit.zeroair.sources import SHIPPED, load_prior
 
 SMALL = {"steps": 3, "auxiliary": "image", "fit": {"inner_steps": 1, "crop_px": 16}}
 
@@ -204,7 +206,6 @@ def test_missing_and_wrong_diffusion_models_are_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.safetensors"
     save_file({"weight": torch.zeros(1)}, wrong)
     cases: list[tuple[Mapping[str, Any], type[Exception], str]] = [
-        ({}, ModelError, "zeroair: expected a diffusion model, got none; set config.prior to a folder"),
         ({"prior": "256x256_diffusion_uncond.pt"}, ModelError, "config.prior: .* got the file 256x.*convert_adm"),
         ({"prior": str(tmp_path)}, DependencyError, "expected a diffusers UNet2DModel with its scheduler, got none"),
         ({"weights": str(wrong)}, ModelError, "wrong.safetensors: expected weights of the network compact_diffusion"),
@@ -214,6 +215,16 @@ def test_missing_and_wrong_diffusion_models_are_named(tmp_path: Path) -> None:
             ZeroAIRRestorer("zeroair", ZeroAIRSettings.model_validate(settings)).restore(degraded)
     with pytest.raises(UsageError, match="window_px: expected a multiple of 8 for this diffusion model, got 20"):
         restorer(window_px=20).restore(degraded)
+
+
+def test_the_prior_that_ships_is_taken_where_none_is_named() -> None:
+    prior = load_prior(ZeroAIRSettings())
+    assert prior.multiple_of <= 16
+    record = shipped_models()["zeroair"]
+    assert Path(SHIPPED) == record.file().path
+    named = load_prior(ZeroAIRSettings(weights=SHIPPED))
+    noisy = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(prior.predict(noisy, 500), named.predict(noisy, 500))
 
 
 class Broken(GaussianDiffusionPrior):
