@@ -22,7 +22,7 @@ from setting import Setting
 from timing import time_paired
 from torch import Tensor, nn
 
-from restorekit.constyle.config import PAPER_UNETS
+from restorekit.constyle.config import PAPER_UNETS, UNetConfig
 from restorekit.constyle.contrastive import Contrast, ContrastSettings
 from restorekit.constyle.fold import merge_ups
 from restorekit.constyle.network import ConStyleNetworkConfig
@@ -46,7 +46,7 @@ def run(setting: Setting) -> Iterator[Row]:
             seconds = time_paired(contrastive_calls(side, entries), setting.budget)
         yield row(f"contrastive step, batch {BATCH}, {end}", seconds, target=1.0, note=note)
         with threads(count):
-            seconds = time_paired(whole_calls(side, entries), setting.budget)
+            seconds = time_paired(whole_calls(side, entries, small=setting.smoke), setting.budget)
         yield row(f"whole step, ConStyle-NAFNet, batch 2, {end}", seconds, target=1.0)
         for block, target in TARGETS.items():
             yield inference(setting, block, side, count, target)
@@ -68,12 +68,12 @@ def contrastive_calls(side: int, entries: int) -> dict[str, Callable[[], object]
     return {which: call(which) for which in ("ours", "plain")}
 
 
-def whole_calls(side: int, entries: int) -> dict[str, Callable[[], object]]:
+def whole_calls(side: int, entries: int, *, small: bool) -> dict[str, Callable[[], object]]:
     """Those and the pixels' loss of the paper's NAFNet, AdamW included."""
     degraded, clean = make_pair(2, side)
 
     def call(which: str) -> Callable[[], object]:
-        network: Any = paper_network("nafnet")
+        network: Any = make_network("nafnet", small=small)
         _, contrast = make_contrast(which, entries)
         if which == "ours":
             contrast = Contrast(network.encoder, ContrastSettings(parity="official", queue_size=entries))
@@ -96,9 +96,9 @@ def whole_calls(side: int, entries: int) -> dict[str, Callable[[], object]]:
     return {which: call(which) for which in ("ours", "plain")}
 
 
-def inference(setting: Setting, block: str, side: int, count: int, target: float) -> Row:
+def inference(setting: Setting, block: Any, side: int, count: int, target: float) -> Row:
     """One image; the note says what merging saves."""
-    network = paper_network(block).eval()
+    network = make_network(block, small=setting.smoke).eval()
     ours, plain = merge_ups(network), plain_fusions(network)
     image = torch.rand(1, 3, 2 * side, 2 * side, generator=torch.Generator().manual_seed(4))
 
@@ -127,10 +127,12 @@ def inference(setting: Setting, block: str, side: int, count: int, target: float
     )
 
 
-def paper_network(block: str) -> Any:
-    """The paper's network with weights that pass signals on, always the same."""
+def make_network(block: Any, *, small: bool = False) -> Any:
+    """The paper's network, or a small one of the same blocks, always with the same weights."""
+    depth = (1, 1, 1)
+    unet = UNetConfig(block=block, width=8, encoder_blocks=depth, middle_blocks=1, decoder_blocks=depth)
     torch.manual_seed(0)
-    return ConStyleNetworkConfig(unet=PAPER_UNETS[block], parity="official").build()
+    return ConStyleNetworkConfig(unet=unet if small else PAPER_UNETS[block], parity="official").build()
 
 
 def memory_note() -> str:
