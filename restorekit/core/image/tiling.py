@@ -27,7 +27,7 @@ __all__ = ["TensorView", "TilingOptions", "choose_tile", "fits_whole", "restore_
 
 RAMP_PX = 16  # half the width of a cross-fade: 32 px hides a step of a few grey levels even in a clear sky
 LARGEST_TILE_PX = 1024  # beyond it overlap costs little, while a tile's own copies fill memory and leave the caches
-CPU_BUDGET_BYTES = 512 * 2**20  # what tiles may use on a CPU however much is free: a photo never takes the machine
+CPU_BUDGET_BYTES = 480 * 2**20  # what tiles may use on a CPU however much is free: a photo never takes the machine
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def restore_images(restorer: Restorer, images: Images, options: TilingOptions | 
 
 
 def choose_tile(spec: InputSpec, device: torch.device) -> int:
-    """Side of the largest tile, in px, whose working memory fits half of what is free (CPU: at most 512 MiB)."""
+    """Side of the largest tile, in px, whose working memory fits half of what is free (CPU: at most 480 MiB)."""
     if spec.tiling == "whole":
         return 2**31
     budget = _free_on(device) // 2
