@@ -46,11 +46,17 @@ class ZeroAIRMethod:
         return prior_task(PriorConfig.model_validate(config.model_dump(include=set(PriorConfig.model_fields))), recipe)
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
-        """What makes a weight file a diffusion model that loads by itself."""
-        from restorekit.priors.compact_diffusion import CompactDiffusionConfig, prior_metadata
+        """What makes a weight file a diffusion model that loads by itself.
 
-        (network,) = (value for key, value in config if key == "network")
-        return prior_metadata(CompactDiffusionConfig.model_validate(network.model_dump()))
+        A preset is stored by its name alone, so that old weights are sampled as the preset says now.
+        """
+        from restorekit.priors.compact_diffusion import prior_metadata
+        from restorekit.zeroair.settings import ZeroAIRSettings
+
+        settings = ZeroAIRSettings.model_validate(config.model_dump())
+        named = ZeroAIRSettings(preset=settings.preset, ablations=settings.ablations).sampling
+        stored = settings.model_dump_json(exclude={"sampling"} if settings.sampling == named else set())
+        return prior_metadata(settings.network) | {"method_config": stored}
 
 
 METHOD = ZeroAIRMethod()
