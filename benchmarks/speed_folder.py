@@ -66,7 +66,8 @@ def folder_call(restorer: NetworkRestorer, source: Path, target: Path) -> Callab
     options = BatchOptions(model="benchmark", overwrite=True)
 
     def call() -> None:
-        failed = [out.error for out in restore_files(restorer, inputs, target, options) if out.status != "restored"]
+        outcomes = restore_files(restorer, inputs, target, options)
+        failed = [f"{out.status} {out.error or out.warnings}" for out in outcomes if out.status != "restored"]
         if failed:
             raise RuntimeError(f"folder: expected every photo restored, got {failed}")
 

@@ -42,22 +42,13 @@ GROUND_ONLY = ("core.randomness", "core.weights", "core.placement", "core.option
 """Rooms that use nothing of ours but the lowest floor: another project could copy them out."""
 
 BENCHMARK_EXCEPTIONS = {
-    "code_probe.py": (
-        "restorekit.constyle",
-        "restorekit.core.degradation.chain",
-        "restorekit.core.randomness",
-    ),
+    "code_probe.py": ("restorekit.constyle", "restorekit.core.degradation.chain", "restorekit.core.randomness"),
     "diagnose.py": ("restorekit.core", "restorekit.diagnosis", "restorekit.report.record"),
     "fit_diagnosis.py": ("restorekit.core", "restorekit.diagnosis"),
     "fit_niqe.py": ("restorekit.core.metric", "restorekit.core.image.convention"),
     "arms.py": ("restorekit.report.record", "restorekit.statistics", "restorekit.suite"),
     "interval_coverage.py": ("restorekit.statistics",),
-    "model_card.py": (
-        "restorekit.report.record",
-        "restorekit.shipped",
-        "restorekit.statistics",
-        "restorekit.suite",
-    ),
+    "model_card.py": ("restorekit.report.record", "restorekit.shipped", "restorekit.statistics", "restorekit.suite"),
     "paper_tables.py": ("restorekit.core.metric.protocol", "restorekit.suite"),
     "peers.py": ("restorekit.core.networks",),
     "plain_constyle.py": ("restorekit.comparison.cost", "restorekit.constyle"),

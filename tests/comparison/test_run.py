@@ -108,12 +108,12 @@ def test_cost_is_not_measured_when_not_wanted(photo, own):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory on a CPU is read from Linux's /proc")
 def test_peak_memory_is_at_least_what_was_held():
     with peak_memory(restorekit.load("classical:median", device="cpu")) as peak:
-        held = np.ones(40_000_000, dtype=np.uint8)
+        held = np.ones(300_000_000, dtype=np.uint8)  # much, since a busy system takes back cold pages meanwhile
         del held
     found = peak()
     if found is None:
         pytest.skip("this system does not let a process reset its own peak")
-    assert 30e6 < found < 200e6
+    assert 200e6 < found < 400e6
 
 
 def test_rerun_gives_identical_numbers(photo, own):
