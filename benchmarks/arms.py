@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from restorekit.errors import UsageError
+from restorekit.report.columns import FEWEST_IMAGES
 from restorekit.report.record import Report
+from restorekit.shipped import SCORED
 from restorekit.statistics import bootstrap_t_interval
 from restorekit.suite import load_result
 
 __all__ = ["ALL", "Gain", "gains", "main", "to_markdown"]
 
-PSNR = "psnr[rgb|per-image|u8|crop0]"
 ALL = "all"
-FEWEST = 8
-"""Images below which there is no interval."""
 
 Arms = Mapping[str, Sequence[str]]
 Scores = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Gain:
     """Over the first arm."""
     low: float | None
     high: float | None
-    """The interval; None for fewer than 8 images."""
+    """The interval; None for fewer than ``FEWEST_IMAGES``."""
     by_seed: tuple[float, ...]
     """Gains of the seeds one by one; () where the arms have unequal numbers of them."""
 
@@ -58,13 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, metavar="OUT")
     parser.add_argument("--arm", action="append", required=True, metavar="NAME=MODEL,MODEL,...")
-    parser.add_argument("--metric", default=PSNR)
+    parser.add_argument("--metric", default=SCORED)
     parser.add_argument("--json", type=Path, metavar="FILE.json")
     chosen = parser.parse_args(arguments)
     arms = dict(_arm(text, parser) for text in chosen.arm)
     if len(arms) < 2:
         parser.error(f"--arm: expected at least two of different names, got {', '.join(arms)}")
-    reports = load_result(chosen.output).reports
+    try:
+        reports = load_result(chosen.output).reports
+    except UsageError as error:
+        parser.error(str(error))
     known = {model.name for report in reports.values() for model in report.models}
     if missing := sorted({model for models in arms.values() for model in models} - known):
         parser.error(f"--arm: expected models of {chosen.output}, {', '.join(sorted(known))}; got {', '.join(missing)}")
@@ -97,7 +100,7 @@ def to_markdown(found: Sequence[Gain], metric: str) -> str:
         cells = (one.set, one.images, one.arm, f"{one.mean:.2f}")
         rest = ("–", "–") if first else (f"{one.gain:+.2f}{interval}", seeds)
         lines.append(f"| {' | '.join(map(str, (*cells, *rest)))} |")
-    return "\n".join([*lines, "", f"`{metric}`; paired bootstrap-t intervals over images, from {FEWEST} on."])
+    return "\n".join([*lines, "", f"`{metric}`; paired bootstrap-t intervals over images, from {FEWEST_IMAGES} on."])
 
 
 def _arm(text: str, parser: argparse.ArgumentParser) -> tuple[str, list[str]]:
@@ -118,7 +121,7 @@ def _gains_of(name: str, scores: Mapping[str, Scores]) -> list[Gain]:
     found = []
     for arm, own in scores.items():
         difference = own.mean(axis=0) - first.mean(axis=0)
-        interval = bootstrap_t_interval(difference.tolist()) if len(difference) >= FEWEST else None
+        interval = bootstrap_t_interval(difference.tolist()) if len(difference) >= FEWEST_IMAGES else None
         by_seed = tuple((own - first).mean(axis=1).tolist()) if own.shape == first.shape else ()
         low, high = (interval.low, interval.high) if interval else (None, None)
         found.append(Gain(name, arm, own.shape[1], float(own.mean()), float(difference.mean()), low, high, by_seed))

@@ -27,10 +27,12 @@ from torch import Tensor
 import restorekit
 from restorekit.core.image.convention import from_images, to_images
 from restorekit.core.image.files import read_image
-from restorekit.core.image.pairs import list_images
+from restorekit.core.image.pairs import evenly_spaced, list_images
+from restorekit.core.image.patches import centred_window
 from restorekit.core.randomness import generator_for
 from restorekit.priors.compact_diffusion import load_compact_prior
 from restorekit.priors.pixel_diffusion import DiffusionPrior, make_scheduler, to_signed, to_unsigned
+from restorekit.report.columns import FEWEST_IMAGES
 from restorekit.statistics import bootstrap_t_interval
 from restorekit.zeroair.sampler import reverse_process
 
@@ -81,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def read_photos(folder: Path, count: int, *, side_px: int = SIDE_PX, multiple_of: int = 1) -> dict[str, Tensor]:
     """Centres of at most ``count`` photos by name: (1, 3, height, width) in [0, 1], at most ``side_px`` long."""
-    found = list_images([folder])
-    chosen = found if len(found) <= count else [found[index * len(found) // count] for index in range(count)]
+    chosen = evenly_spaced(list_images([folder]), count)
     return {item.name: _centre(to_images(read_image(item.path).samples), side_px, multiple_of) for item in chosen}
 
 
@@ -108,7 +109,7 @@ def measure(
 
 
 def to_markdown(rows: Sequence[Row], model: str) -> str:
-    """Means over the photos; the difference with its 95 % paired bootstrap-t interval from 8 photos on."""
+    """Means over the photos; the difference with its 95 % paired bootstrap-t interval where they are enough."""
     lines = [
         f"| t | sigma | noisy | {model} | prior | prior minus {model} |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -116,7 +117,7 @@ def to_markdown(rows: Sequence[Row], model: str) -> str:
     for row in rows:
         means = (f"{np.mean(values):.2f}" for values in (row.noisy, row.model, row.prior))
         gains = (np.array(row.prior) - np.array(row.model)).tolist()
-        interval = bootstrap_t_interval(gains) if len(gains) >= 8 else None
+        interval = bootstrap_t_interval(gains) if len(gains) >= FEWEST_IMAGES else None
         bounds = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
         lines.append(f"| {row.timestep} | {row.sigma:.1f} | {' | '.join(means)} | {np.mean(gains):+.2f}{bounds} |")
     return "\n".join([*lines, "", f"PSNR in dB (rgb, u8), mean of {len(rows[0].prior)} photos."])
@@ -157,8 +158,8 @@ def _psnr(restored: Tensor, clean: Tensor) -> float:
 
 def _centre(image: Tensor, side_px: int, multiple_of: int) -> Tensor:
     height, width = (min(side, side_px) // multiple_of * multiple_of for side in image.shape[-2:])
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    return image[..., top : top + height, left : left + width].contiguous()
+    rows, columns = centred_window(image.shape[-2:], (height, width))
+    return image[..., rows, columns].contiguous()
 
 
 if __name__ == "__main__":

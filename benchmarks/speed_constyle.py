@@ -6,17 +6,14 @@
 - Inference: merged up-convolutions and folded bottom against the released form of the same weights.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from limits import in_words, threads, work_of
 from plain_constyle import BATCH, contrastive_step, make_contrast, make_pair, plain_fusions
+from process_memory import process_peaks
 from results import Row, measured
 from setting import Setting
 from timing import time_paired
@@ -137,11 +134,5 @@ def make_network(block: Any, *, small: bool = False) -> Any:
 
 def memory_note() -> str:
     """By how much a process grows at most in one contrastive step, ours and plain; Linux only."""
-    script = str(Path(__file__).with_name("plain_constyle.py"))
-    returned = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), "65536")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | returned
-    ours, plain = (
-        int(subprocess.run([sys.executable, script, which], env=environment, stdout=subprocess.PIPE, check=True).stdout)
-        for which in ("ours", "plain")
-    )
+    ours, plain = process_peaks("plain_constyle.py")
     return f"peak memory {ours / 1e6:.0f} MB, released {plain / 1e6:.0f} MB"

@@ -4,25 +4,20 @@
 - Peak memory is by how much a process of its own grows in one pass, on one thread, freed memory given back.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from limits import in_words, threads, work_of
 from plain_refinement import inputs, make_module, plain_refinement
+from process_memory import process_peaks
 from results import Row, measured
 from setting import Setting
 from timing import time_paired
 from torch import Tensor, nn
 
-__all__ = ["activation_bytes", "run"]
+__all__ = ["run"]
 
 HEIGHT, WIDTH = 512, 960
-RETURNED = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-"""Settings of glibc, in bytes: larger pieces go back to the system when they are freed."""
 
 TARGET = 1.25
 """The promised speed, as a multiple of the plain graph's; memory is to be at most half of its."""
@@ -44,7 +39,7 @@ def run(setting: Setting) -> Iterator[Row]:
             return plain_refinement(weights, restored, degraded, prior)
 
     difference = float((ours() - plain()).abs().max())
-    peaks = activation_bytes(height, width)
+    peaks = process_peaks("plain_refinement.py", height, width)
     share = f", {peaks[0] / peaks[1]:.2f} of it" if peaks[1] > 0 else ""
     note = f"largest difference {difference:.1e}; peak memory {peaks[0] / 1e6:.0f} MB, plain {peaks[1] / 1e6:.0f} MB"
     work = work_of(_OnBoth(module, prior), (1, 6, height, width))
@@ -62,17 +57,6 @@ def run(setting: Setting) -> Iterator[Row]:
             target=TARGET,
             note=f"{note}{share}; {work.flops / 1e9:.3g} GFLOP",
         )
-
-
-def activation_bytes(height: int, width: int) -> tuple[int, int]:
-    """By how much a process grows at most in one pass, ours and plain; Linux only."""
-    script = str(Path(__file__).with_name("plain_refinement.py"))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict.fromkeys(RETURNED, "65536")
-    peaks = []
-    for what in ("ours", "plain"):
-        command = [sys.executable, script, what, str(height), str(width)]
-        peaks.append(int(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout))
-    return peaks[0], peaks[1]
 
 
 class _OnBoth(nn.Module):

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 from restorekit.adapt import AnyImage, InMemory, map_image, samples_of
 from restorekit.auto import AUTO, AutoModel
@@ -20,7 +20,7 @@ from restorekit.core.degradation.chain import degrade_images, parse_degradation
 from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Samples, from_images, to_images
 from restorekit.core.image.files import SourceImage
-from restorekit.core.image.pairs import NamedInput, Pair, list_images, pair_images
+from restorekit.core.image.pairs import evenly_spaced, list_images, pair_images
 from restorekit.core.image.samples import is_sample, sample_file_name
 from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.metric.base import make_metric
@@ -32,8 +32,6 @@ from restorekit.report.record import Report
 from restorekit.zoo import DEFAULT_MODEL, load
 
 __all__ = ["Scores", "compare", "degrade", "load", "restore", "score"]
-
-Entry = TypeVar("Entry", NamedInput, Pair)
 
 
 @overload
@@ -227,24 +225,15 @@ def compare(
     if clean is not None:
         if len(paths) != 1:
             raise UsageError(f"compare: expected one file or folder beside clean references, got {len(paths)}")
-        subjects = paired_subjects(_spaced(pair_images(paths[0], clean), options.photos))
+        subjects = paired_subjects(evenly_spaced(pair_images(paths[0], clean), options.photos))
     else:
-        subjects = degraded_subjects(_spaced(list_images(paths), options.photos), degrade, seed=options.seed)
+        subjects = degraded_subjects(evenly_spaced(list_images(paths), options.photos), degrade, seed=options.seed)
     report = compare_subjects(subjects, models, options, degradation=degrade, on_step=on_step)
     if output is not None:
         report.save(Path(output))
         if not keep:
             clear_journal(Path(output))
     return report
-
-
-def _spaced(entries: list[Entry], count: int | None) -> list[Entry]:
-    """At most ``count`` of the entries, the first among them, evenly spaced."""
-    if count is not None and count < 1:
-        raise UsageError(f"photos: expected at least 1, got {count}")
-    if count is None or count >= len(entries):
-        return entries
-    return [entries[index * len(entries) // count] for index in range(count)]
 
 
 def _chooser(model: str | Restorer, device: str, precision: str) -> Callable[[Samples], Restorer | None]:

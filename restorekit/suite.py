@@ -93,7 +93,7 @@ def load_result(path: Path) -> SuiteResult:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise UsageError(
-            f"--compare {path}: expected {RESULT} of an earlier 'restorekit bench', got {reason}; check the path"
+            f"{path}: expected {RESULT} of an earlier 'restorekit bench', got {reason}; check the path"
         ) from None
 
 

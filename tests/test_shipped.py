@@ -1,7 +1,6 @@
 """What ships: float16 weights with a record that the zoo can trust."""
 
 import tomllib
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from restorekit.core.networks import build_network
 from restorekit.core.weights import load_weights, save_weights, verify_weights
 from restorekit.errors import ModelError, UsageError
 from restorekit.recipe import load_recipe
-from restorekit.report import ImageScore, Machine, MetricInfo, ModelInfo, Report, RunRecord
-from restorekit.shipped import LARGEST_BYTES, SCORED, About, publish, shipped_models
+from restorekit.shipped import LARGEST_BYTES, About, publish, shipped_models
 from restorekit.suite import SuiteResult, scores_of
 from restorekit.training.supervised import METHOD
 from restorekit.zoo import load, model_identity, shipped_weights
@@ -67,11 +65,11 @@ def test_steps_and_hours_of_earlier_stages_count(run, tmp_path) -> None:
         publish(folder, tmp_path / "out", ABOUT, earlier=[tmp_path / "third"])
 
 
-def test_scores_of_a_bench_go_into_the_record_and_are_shown(run, tmp_path) -> None:
+def test_scores_of_a_bench_go_into_the_record_and_are_shown(run, report_of, tmp_path) -> None:
     folder, _ = run
     reports = {
-        "noisy": report_with({"input": [20.0, 22.0], "tiny": [30.0, 31.006]}),
-        "clean": report_with({"input": [9.0]}),
+        "noisy": report_of({"input": [20.0, 22.0], "tiny": [30.0, 31.006]}),
+        "clean": report_of({"input": [9.0]}),
     }
     (tmp_path / "result.json").write_text(SuiteResult(title="t", reports=reports).model_dump_json())
     scores = scores_of(tmp_path, ("tiny", "file:elsewhere"))
@@ -80,23 +78,6 @@ def test_scores_of_a_bench_go_into_the_record_and_are_shown(run, tmp_path) -> No
     assert shipped_models(tmp_path / "out")["tiny"].scores == scores
     with pytest.raises(UsageError, match=r"expected psnr\[rgb\|per-image\|u8\|crop0\] of large, got none"):
         scores_of(tmp_path, ("large",))
-
-
-def report_with(rows):
-    """A report of models (the first is the input) and their PSNR, image by image."""
-    scores = [
-        ImageScore(image=str(index), model=model, scores={SCORED: value}, megapixels=1.0)
-        for model, row in rows.items()
-        for index, value in enumerate(row)
-    ]
-    record = RunRecord(
-        version="1",
-        command="restorekit bench",
-        time=datetime(2026, 1, 2, tzinfo=UTC),
-        machine=Machine(cpu="cpu", cores=2, os="Linux", python="3.11", torch="2.6"),
-    )
-    models = [ModelInfo(name=model, kind="input" if model == "input" else "model") for model in rows]
-    return Report(run=record, metrics=[MetricInfo(address=SCORED, name="PSNR")], models=models, scores=scores)
 
 
 def test_published_weights_load_by_themselves(run, tmp_path) -> None:

@@ -12,6 +12,7 @@ from restorekit.comparison.options import ComparisonOptions
 from restorekit.comparison.subjects import Subject
 from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Images, Samples, to_images
+from restorekit.core.image.patches import centred_window
 from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.randomness import derive_seed
 from restorekit.core.restorer import Restorer
@@ -96,6 +97,4 @@ def centred_region(height: int, width: int, megapixels: float) -> Region:
     (slice(0, 100, None), slice(0, 200, None))
     """
     scale = min(1.0, (megapixels * 1e6 / (height * width)) ** 0.5)
-    inner = [max(1, int(size * scale)) for size in (height, width)]
-    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    return slice(top, top + inner[0]), slice(left, left + inner[1])
+    return centred_window((height, width), [max(1, int(size * scale)) for size in (height, width)])

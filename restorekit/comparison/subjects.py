@@ -9,6 +9,7 @@ from restorekit.core.degradation.chain import degrade_images, parse_degradation
 from restorekit.core.image.convention import Samples, to_images
 from restorekit.core.image.files import read_image
 from restorekit.core.image.pairs import NamedInput, Pair
+from restorekit.core.image.patches import centred_window
 from restorekit.core.randomness import generator_for
 from restorekit.errors import UsageError
 
@@ -63,8 +64,7 @@ def centre_of(subject: Subject, side_px: int | None) -> Subject:
     """The centre of a photo, at most ``side_px`` high and wide; None: all of it. A photo that fits stays the same."""
     if side_px is None or max(subject.degraded.shape[:2]) <= side_px:
         return subject
-    tops = [max(0, size - side_px) // 2 for size in subject.degraded.shape[:2]]
-    window = tuple(slice(top, top + side_px) for top in tops)
+    window = centred_window(subject.degraded.shape[:2], (side_px, side_px))
     clean = None if subject.clean is None else subject.clean[window]
     return replace(subject, degraded=subject.degraded[window].copy(), clean=clean)
 

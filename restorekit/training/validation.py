@@ -11,7 +11,8 @@ from torch import Tensor
 from restorekit.core.degradation.chain import degrade_images
 from restorekit.core.image.convention import Images, convert_depth, to_images
 from restorekit.core.image.files import read_image
-from restorekit.core.image.pairs import list_images
+from restorekit.core.image.pairs import evenly_spaced, list_images
+from restorekit.core.image.patches import centred_window
 from restorekit.core.metric.base import make_metric
 from restorekit.core.randomness import generator_for
 from restorekit.errors import UsageError
@@ -40,8 +41,7 @@ class Validator:
     """
 
     def __init__(self, folder: str | Path, degradations: Mapping[str, str], *, images: int) -> None:
-        inputs = list_images([folder])
-        chosen = [inputs[index * len(inputs) // images] for index in range(images)] if images < len(inputs) else inputs
+        chosen = evenly_spaced(list_images([folder]), images)
         clean = [(item.name, _centre(to_images(_eight_bits(item.path)), item.name)) for item in chosen]
         self._metrics = {name: make_metric(name) for name in METRICS}
         self._pairs = {
@@ -75,5 +75,5 @@ def _centre(image: Images, name: str) -> Float[Tensor, "batch 3 crop_height crop
             f"validation: {name}: expected at least {MULTIPLE_OF} px on each side, got {image.shape[-1]} x "
             f"{image.shape[-2]}; leave it out"
         )
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    return image[:, :, top : top + height, left : left + width].contiguous()
+    rows, columns = centred_window(image.shape[-2:], (height, width))
+    return image[:, :, rows, columns].contiguous()

@@ -1,36 +1,18 @@
 """Arms of a training experiment: gains are paired over images, seeds are averaged, sets of one photo are joined."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
-from arms import ALL, PSNR, gains, main, to_markdown
+from arms import ALL, gains, main, to_markdown
 from scipy import stats
 
-from restorekit.report import ImageScore, Machine, MetricInfo, ModelInfo, Report, RunRecord
+from restorekit.shipped import SCORED
 from restorekit.statistics import bootstrap_t_interval
 from restorekit.suite import SuiteResult
 
-RUN = RunRecord(
-    version="1.2.3",
-    command="restorekit bench five",
-    time=datetime(2026, 1, 2, tzinfo=UTC),
-    machine=Machine(cpu="cpu", cores=2, os="Linux", python="3.11", torch="2.6"),
-)
 ARMS = {"plain": ["a0", "a1"], "guided": ["b0", "b1"]}
 
 
-def report(rows):
-    scores = [
-        ImageScore(image=str(index), model=model, scores={PSNR: value}, megapixels=1.0)
-        for model, row in rows.items()
-        for index, value in enumerate(row.tolist())
-    ]
-    models = [ModelInfo(name=model, kind="input" if model == "input" else "model") for model in rows]
-    return Report(run=RUN, metrics=[MetricInfo(address=PSNR, name="PSNR")], models=models, scores=scores)
-
-
-def reports(images: int = 12):
+def make_reports(report_of, images: int = 12):
     generator = np.random.default_rng(0)
     found = {}
     for name, gain in (("noise", 0.5), ("rain", -0.2)):
@@ -39,17 +21,17 @@ def reports(images: int = 12):
             model: base + generator.normal(gain * (model[0] == "b"), 0.1, images) for model in ("a0", "a1", "b0", "b1")
         }
         draws["input"] = base - 5
-        found[name] = report(draws)
+        found[name] = report_of(draws)
     return found
 
 
 def values(measured, model):
-    return np.array([score.scores[PSNR] for score in measured.scores if score.model == model])
+    return np.array([score.scores[SCORED] for score in measured.scores if score.model == model])
 
 
-def test_gain_is_the_mean_difference_of_the_seeds_means() -> None:
-    measured = reports()
-    found = {(gain.set, gain.arm): gain for gain in gains(measured, ARMS, PSNR)}
+def test_gain_is_the_mean_difference_of_the_seeds_means(report_of) -> None:
+    measured = make_reports(report_of)
+    found = {(gain.set, gain.arm): gain for gain in gains(measured, ARMS, SCORED)}
     noise = measured["noise"]
     seeds = [values(noise, f"b{seed}") - values(noise, f"a{seed}") for seed in (0, 1)]
     difference = np.mean(seeds, axis=0)
@@ -62,23 +44,23 @@ def test_gain_is_the_mean_difference_of_the_seeds_means() -> None:
     assert found["noise", "plain"].gain == 0
 
 
-def test_all_joins_the_sets_image_by_image() -> None:
-    measured = reports()
-    found = {(gain.set, gain.arm): gain for gain in gains(measured, ARMS, PSNR)}
+def test_all_joins_the_sets_image_by_image(report_of) -> None:
+    measured = make_reports(report_of)
+    found = {(gain.set, gain.arm): gain for gain in gains(measured, ARMS, SCORED)}
     together = found[ALL, "guided"]
     assert together.images == 12
     assert together.gain == pytest.approx((found["noise", "guided"].gain + found["rain", "guided"].gain) / 2)
 
 
-def test_few_images_have_no_interval_and_unequal_arms_no_gains_by_seed() -> None:
-    found = gains(reports(images=4), {**ARMS, "guided": ["b0"]}, PSNR)
+def test_few_images_have_no_interval_and_unequal_arms_no_gains_by_seed(report_of) -> None:
+    found = gains(make_reports(report_of, images=4), {**ARMS, "guided": ["b0"]}, SCORED)
     assert {gain.low for gain in found} == {None}
     assert all(gain.by_seed == () for gain in found if gain.arm == "guided")
-    assert "[+" not in to_markdown(found, PSNR)
+    assert "[+" not in to_markdown(found, SCORED)
 
 
-def test_command_prints_and_writes_and_names_unknown_models(tmp_path, capsys) -> None:
-    (tmp_path / "result.json").write_text(SuiteResult(title="t", reports=reports()).model_dump_json())
+def test_command_prints_and_writes_and_names_unknown_models(report_of, tmp_path, capsys) -> None:
+    (tmp_path / "result.json").write_text(SuiteResult(title="t", reports=make_reports(report_of)).model_dump_json())
     arms = ["--arm", "plain=a0,a1", "--arm", "guided=b0,b1"]
     main([str(tmp_path), *arms, "--json", str(tmp_path / "arms.json")])
     assert "| noise | 12 | guided |" in capsys.readouterr().out
@@ -86,3 +68,6 @@ def test_command_prints_and_writes_and_names_unknown_models(tmp_path, capsys) ->
     with pytest.raises(SystemExit):
         main([str(tmp_path), *arms, "--arm", "third=c0"])
     assert "got c0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "absent"), *arms])
+    assert "absent: expected result.json of an earlier 'restorekit bench'" in capsys.readouterr().err

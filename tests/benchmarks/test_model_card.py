@@ -1,12 +1,9 @@
 """A model card says what its record and the reports say, and keeps what a person wrote."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
-from model_card import BEGIN, END, PSNR, card, main
+from model_card import BEGIN, END, card, main
 
-from restorekit.report import ImageScore, Machine, MetricInfo, ModelInfo, Report, RunRecord
 from restorekit.shipped import ShippedModel, shipped_models
 from restorekit.statistics import bootstrap_t_interval
 
@@ -25,30 +22,13 @@ MODEL = ShippedModel(
     hours=1.25,
     machine="a box",
 )
-RUN = RunRecord(
-    version="1.2.3",
-    command="restorekit bench dev",
-    time=datetime(2026, 1, 2, tzinfo=UTC),
-    machine=Machine(cpu="cpu", cores=2, os="Linux", python="3.11", torch="2.6"),
-)
 
 
-def report(values: dict[str, list[float]], ours: str = "tiny") -> Report:
-    kinds = {"input": "input", ours: "model"}
-    scores = [
-        ImageScore(image=str(index), model=name, scores={PSNR: value}, megapixels=1.0)
-        for name, row in values.items()
-        for index, value in enumerate(row)
-    ]
-    models = [ModelInfo(name=name, kind=kinds.get(name, "classical")) for name in values]
-    return Report(run=RUN, metrics=[MetricInfo(address=PSNR, name="PSNR")], models=models, scores=scores)
-
-
-def test_card_has_the_facts_and_paired_differences() -> None:
+def test_card_has_the_facts_and_paired_differences(report_of) -> None:
     generator = np.random.default_rng(0)
     start, gains = generator.normal(20, 2, 9), generator.normal(8, 1, 9)
     values = {"input": start, "classical:a": start + 1, "classical:b": start + 5, "tiny": start + gains}
-    text = card(MODEL, {"first": report({name: list(row) for name, row in values.items()})})
+    text = card(MODEL, {"first": report_of(values)})
     assert "| training | 9,000 steps, 1.2 hours on a box |" in text
     assert "| parameters | 1,234, stored in float16: 2.5 MB |" in text
     low, high = bootstrap_t_interval(gains - 5)
@@ -64,18 +44,18 @@ def test_card_has_the_facts_and_paired_differences() -> None:
     assert cells[7] == f"{(start + gains).min():.2f}"
 
 
-def test_card_gives_no_interval_for_few_images_and_no_difference_from_infinity() -> None:
-    few = report({"input": [20.0, 21.0], "classical:a": [22.0, 22.0], "tiny": [25.0, 25.0]})
-    clean = report({"input": [np.inf] * 9, "classical:a": [30.0] * 9, "tiny": [40.0] * 9})
+def test_card_gives_no_interval_for_few_images_and_no_difference_from_infinity(report_of) -> None:
+    few = report_of({"input": [20.0, 21.0], "classical:a": [22.0, 22.0], "tiny": [25.0, 25.0]})
+    clean = report_of({"input": [np.inf] * 9, "classical:a": [30.0] * 9, "tiny": [40.0] * 9})
     rows = [line for line in card(MODEL, {"few": few, "clean": clean}).splitlines() if line[:5] in ("| few", "| cle")]
     assert [cell.strip() for cell in rows[0].split("|")[6:8]] == ["+4.50", "+3.00"]
     assert rows[1].split("|")[6].strip() == "–"
 
 
 @pytest.mark.parametrize("name", shipped_models())
-def test_generated_part_is_replaced_and_the_rest_kept(name: str, tmp_path) -> None:
+def test_generated_part_is_replaced_and_the_rest_kept(name: str, report_of, tmp_path) -> None:
     values = {"input": [20.0] * 8, "classical:a": [22.0] * 8, name: [25.0] * 8}
-    report(values, name).save(tmp_path / "out/cbsd68__white_noise_sigma_15")
+    report_of(values).save(tmp_path / "out/cbsd68__white_noise_sigma_15")
     page = tmp_path / "card.md"
     page.write_text(f"# title\n\nbefore\n\n{BEGIN}\nold\n{END}\n\nafter\n")
     for _ in range(2):

@@ -1,16 +1,14 @@
 """The papers' tables are complete, name recipes that exist, and stand on the committed page as they are."""
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from paper_tables import PAPERS, PaperTable, Recipe, Row, load_tables, main, render
 
-from restorekit.report import ImageScore, Machine, MetricInfo, ModelInfo, Report, RunRecord
+from restorekit.shipped import SCORED
 
 ROOT = Path(__file__).resolve().parents[2]
-PSNR = "psnr[rgb|per-image|u8|crop0]"
 TABLES = load_tables()
 
 
@@ -22,25 +20,6 @@ def recipes() -> dict[str, list[PaperTable]]:
             for recipe in row.recipes:
                 found.setdefault(recipe.name, []).append(table)
     return found
-
-
-def report(values: dict[str, list[float]]) -> Report:
-    scores = [
-        ImageScore(image=str(index), model=name, scores={PSNR: value}, megapixels=1.0)
-        for name, row in values.items()
-        for index, value in enumerate(row)
-    ]
-    return Report(
-        run=RunRecord(
-            version="1.2.3",
-            command="restorekit bench papers",
-            time=datetime(2026, 1, 2, tzinfo=UTC),
-            machine=Machine(cpu="cpu", cores=2, os="Linux", python="3.11", torch="2.6"),
-        ),
-        metrics=[MetricInfo(address=PSNR, name="PSNR")],
-        models=[ModelInfo(name=name, kind="input" if name == "input" else "model") for name in values],
-        scores=scores,
-    )
 
 
 def test_every_table_of_the_papers_has_a_file():
@@ -106,10 +85,10 @@ def test_page_is_what_the_tables_make(capsys):
     assert capsys.readouterr().out == (ROOT / "docs" / "paper_tables.md").read_text()
 
 
-def test_ours_stands_beside_the_published_number_with_its_images(tmp_path, capsys):
+def test_ours_stands_beside_the_published_number_with_its_images(report_of, tmp_path, capsys):
     model = "file:runs/table01_lol_snr_clip/weights.safetensors"
-    report({"input": [10.0, 11.0], model: [24.0, 25.5]}).save(tmp_path / "lol_real")
-    report({"input": [10.0], model: [20.0]}).save(tmp_path / "sid")
+    report_of({"input": [10.0, 11.0], model: [24.0, 25.5]}).save(tmp_path / "lol_real")
+    report_of({"input": [10.0], model: [20.0]}).save(tmp_path / "sid")
     main(["--reports", str(tmp_path)])
     lines = [line for line in capsys.readouterr().out.splitlines() if "`refine/table01_lol_snr_clip`" in line]
     cells = [cell.strip() for cell in lines[0].strip("|").split("|")]
@@ -138,7 +117,7 @@ def test_model_is_ours_by_recipe_folder_or_name_and_never_by_a_changed_recipe():
     [
         ({"colour": "red"}, "colour\n  Extra inputs are not permitted"),
         ({"arxiv": "paper"}, "arxiv\n  String should match pattern"),
-        ({"columns": ({"dataset": "d", "metric": "PSNR", "address": "psnr"},)}, f"got psnr; write {re.escape(PSNR)}"),
+        ({"columns": ({"dataset": "d", "metric": "PSNR", "address": "psnr"},)}, f"got psnr; write {re.escape(SCORED)}"),
         ({"rows": ({"method": "m", "published": (1.0, 2.0), "reason": "r"},)}, "m: expected 1 numbers, got 2"),
         ({"rows": ({"method": "m", "published": (1.0,)},)}, "m: expected recipes, a model, or a reason"),
         ({"rows": ({"method": "m", "published": ("soon",), "reason": "r"},)}, "should be 'not available'"),

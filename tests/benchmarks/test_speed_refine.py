@@ -2,8 +2,8 @@
 
 import plain_refinement
 import pytest
-import speed_refine
 import torch
+from process_memory import process_peaks
 
 from restorekit.refine import RefinementModule
 
@@ -21,7 +21,7 @@ def test_plain_graph_equals_the_module(size: tuple[int, int]) -> None:
 
 @pytest.mark.slow
 def test_memory_is_that_of_the_tensors_of_a_pass() -> None:
-    ours, plain = speed_refine.activation_bytes(512, 512)
+    ours, plain = process_peaks("plain_refinement.py", 512, 512)
     # the largest pair that the plain graph holds at once: neighbours and kernels, 144 floats each for 16 px
     assert plain > 2 * 144 * 4 * 512**2 / 16
     assert ours < plain

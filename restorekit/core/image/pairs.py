@@ -11,16 +11,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from restorekit.core.image.formats.kinds import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES
 from restorekit.core.image.headers import read_header
 from restorekit.core.image.samples import is_sample, sample_file_name, sample_path
 from restorekit.errors import ImageError, UsageError
 
-__all__ = ["MOST_LISTED", "NamedInput", "Pair", "list_images", "pair_images"]
+__all__ = ["MOST_LISTED", "NamedInput", "Pair", "evenly_spaced", "list_images", "pair_images"]
 
 MOST_LISTED = 20
 """So many problems of a request are told in words, the others counted."""
+
+Entry = TypeVar("Entry")
 
 _LISTED_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *UNSUPPORTED_SUFFIXES))
 _DEPTHS = {"uint8": "8 bits a sample", "uint16": "16 bits a sample", "float32": "samples of floats"}
@@ -111,6 +114,21 @@ def pair_images(degraded: str | Path, clean: str | Path, *, recursive: bool = Tr
     if problems:
         raise UsageError(_listed(problems))
     return pairs
+
+
+def evenly_spaced(entries: Sequence[Entry], count: int | None) -> list[Entry]:
+    """At most ``count`` of the entries, the first among them, evenly spaced; None: all.
+
+    Raises:
+        UsageError: ``count`` is below 1.
+
+    >>> evenly_spaced("abcdefg", 3)
+    ['a', 'c', 'e']
+    """
+    if count is not None and count < 1:
+        raise UsageError(f"photos: expected at least 1, got {count}")
+    chosen = len(entries) if count is None else min(count, len(entries))
+    return [entries[index * len(entries) // chosen] for index in range(chosen)]
 
 
 def _listed(problems: Sequence[str]) -> str:

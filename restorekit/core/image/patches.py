@@ -1,16 +1,34 @@
-"""Square pieces of an image at full resolution, evenly spaced: they show the noise and blur that thumbnails hide."""
+"""Pieces of an image at full resolution: its centre, and evenly spaced squares that show what thumbnails hide."""
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["PATCHES_PER_AXIS", "PATCH_PX", "Patches", "cut_patches", "patch_corners"]
+__all__ = ["PATCHES_PER_AXIS", "PATCH_PX", "Patches", "Window", "centred_window", "cut_patches", "patch_corners"]
 
 PATCH_PX = 96
 PATCHES_PER_AXIS = 4
 
 Patches = Float[Tensor, "batch patches 3 patch_height patch_width"]
 """Pieces of each of several images."""
+
+Window = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def centred_window(size: Sequence[int], inner: Sequence[int]) -> Window:
+    """The centre of an image: of (height, width) ``size`` the (height, width) ``inner``, as much as there is.
+
+    >>> centred_window((100, 7), (60, 8))
+    (slice(20, 80, None), slice(0, 7, None))
+    """
+    rows, columns = (
+        slice(start := max(0, whole - part) // 2, start + min(whole, part))
+        for whole, part in zip(size, inner, strict=True)
+    )
+    return rows, columns
 
 
 def patch_corners(height: int, width: int) -> list[tuple[int, int]]:
