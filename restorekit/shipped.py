@@ -68,6 +68,11 @@ class ShippedModel(BaseModel):
         """The record of its weight file."""
         return WeightFile(folder / f"{self.name}.safetensors", self.sha256, self.bytes, self.licence)
 
+    @property
+    def notice(self) -> str:
+        """What the NOTICE of a package that holds the weights says of them."""
+        return f"{self.name}  {self.licence}. Trained on photos of {', '.join(self.data)}; it holds none of them."
+
 
 def shipped_models(folder: Path = WEIGHTS_FOLDER) -> dict[str, ShippedModel]:
     """Every shipped model by name, sorted.

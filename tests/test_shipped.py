@@ -1,6 +1,7 @@
 """What ships: float16 weights with a record that the zoo can trust."""
 
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,12 @@ def test_scores_of_a_bench_go_into_the_record_and_are_shown(run, report_of, tmp_
     assert shipped_models(tmp_path / "out")["tiny"].scores == scores
     with pytest.raises(UsageError, match=r"expected psnr\[rgb\|per-image\|u8\|crop0\] of large, got none"):
         scores_of(tmp_path, ("large",))
+
+
+@pytest.mark.parametrize("model", shipped_models().values(), ids=lambda model: model.name)
+def test_notice_says_of_shipped_weights_what_their_records_say(model) -> None:
+    notice = (Path(__file__).parents[1] / "NOTICE").read_text(encoding="utf-8")
+    assert " ".join(model.notice.split()) in " ".join(notice.split())
 
 
 def test_published_weights_load_by_themselves(run, tmp_path) -> None:

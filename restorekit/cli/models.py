@@ -164,6 +164,7 @@ def publish(
         print_json(model.model_dump(mode="json"))
         return
     typer.echo(f"{folder / name}.safetensors: {model.parameters:,} parameters, {model.bytes:,} bytes, {licence}")
+    typer.echo(f"for NOTICE: {model.notice}")
 
 
 app.command("list")(report_errors(list_))

@@ -7,11 +7,11 @@
 
 from typing import ClassVar, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
-from restorekit.constyle.encoder import Code, ConStyleEncoder, Parity, Style
+from restorekit.constyle.encoder import CODE_SIZE, Code, ConStyleEncoder, Parity, Style
 from restorekit.core.networks.base import NetworkConfig, PlainImages
 from restorekit.core.networks.tone import Curves, Toner, apply_curves, auto_levels, evenly_taught
 
@@ -41,10 +41,18 @@ class ConStyleNetworkConfig(NetworkConfig):
     """official: the encoder of the authors' release, BatchNorm heads included."""
     tones: bool = False
     """Whether a tone curve for the whole photo comes before the U-Net; the encoder sees the photo as it is."""
+    tones_hear_code: bool = False
+    """Whether that curve hears the code, as the U-Net does."""
 
     def build(self) -> "ConStyleNetwork":
         """The network with fresh weights."""
         return ConStyleNetwork(self)
+
+    @model_validator(mode="after")
+    def _curves_hear_what_there_is(self) -> "ConStyleNetworkConfig":
+        if self.tones_hear_code and not (self.tones and self.unet.use_code):
+            raise ValueError("tones_hear_code: expected false, since tones or unet.use_code is off, got true")
+        return self
 
     @property
     def listens(self) -> bool:
@@ -79,7 +87,7 @@ class ConStyleNetwork(nn.Module):
         self.config = config
         self.encoder = ConStyleEncoder(config.parity, config.unet.encoder_width) if config.listens else None
         self.unet = config.unet.build()
-        self.toner = Toner() if config.tones else None
+        self.toner = Toner(CODE_SIZE if config.tones_hear_code else 0) if config.tones else None
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
@@ -88,7 +96,7 @@ class ConStyleNetwork(nn.Module):
     def restore(self, images: PlainImages, style: Style | None) -> PlainImages:
         """Restore whole images given what the encoder said of them; None where there is no encoder."""
         code, maps = (style.code, style.maps) if style is not None else (None, None)
-        restored: PlainImages = self.unet(self._toned(images, self.curves_of(images)), code, maps)
+        restored: PlainImages = self.unet(self._toned(images, self.curves_of(images, code)), code, maps)
         return restored
 
     def restore_tile(self, images: PlainImages, survey: Survey) -> PlainImages:
@@ -97,11 +105,11 @@ class ConStyleNetwork(nn.Module):
         restored: PlainImages = self.unet(self._toned(images, survey.curves), survey.code, maps)
         return restored
 
-    def curves_of(self, photos: PlainImages) -> Curves | None:
-        """The tone curves of whole photos, or of smaller views of them; None for a network without."""
+    def curves_of(self, photos: PlainImages, code: Code | None) -> Curves | None:
+        """The tone curves of whole photos, or of smaller views of them, and their code; None for a network without."""
         if self.toner is None:
             return None
-        return evenly_taught(self.toner(photos) + auto_levels(photos), photos)
+        return evenly_taught(self.toner(photos, code) + auto_levels(photos), photos)
 
     def _toned(self, images: PlainImages, curves: Curves | None) -> PlainImages:
         return images if curves is None else apply_curves(images, curves)

@@ -27,7 +27,7 @@ class ConStyleRestorer(SurveyedNetworkRestorer):
         """The code of the whole photo, exact for any size, and its tone curves, from a small view of it."""
         code = code_of_view(network.encoder, view, self.device) if network.config.unet.use_code else None
         overview = view.overview(OVERVIEW_PX).to(self.device, torch.float32) if network.config.tones else None
-        return Survey(code, None if overview is None else network.curves_of(overview))
+        return Survey(code, None if overview is None else network.curves_of(overview, code))
 
     def restore_given(self, network: Any, images: PlainImages, code: Survey) -> PlainImages:
         """Maps are local and found here; the survey is given."""

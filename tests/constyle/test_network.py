@@ -70,12 +70,32 @@ def test_tone_curve_comes_before_the_unet_and_the_encoder_sees_the_photo_as_it_i
     torch.testing.assert_close(network(images), network.unet(2 * (images - 0.1), style.code, style.maps))
 
 
+@pytest.mark.parametrize("hears", [False, True])
+def test_tone_curve_hears_the_code_where_that_is_asked_for(hears) -> None:
+    config = small().model_copy(update={"tones": True, "tones_hear_code": hears})
+    network = awake(config)
+    torch.nn.init.normal_(network.toner.curves.weight, std=0.1)
+    images, codes = torch.rand(1, 3, 32, 48), torch.randn(2, 128)
+    first, second = (network.curves_of(images, code[None]) for code in codes)
+    assert torch.equal(first, second) != hears
+    code = codes[:1].requires_grad_()
+    network.curves_of(images, code).sum().backward()
+    assert (code.grad is not None) == hears
+
+
+@pytest.mark.parametrize("changes", [{"tones": False}, {"unet": UNetConfig(use_code=False)}])
+def test_a_tone_curve_without_code_to_hear_is_refused(changes) -> None:
+    with pytest.raises(ValueError, match="tones_hear_code: expected false"):
+        ConStyleNetworkConfig(**{"tones": True, "tones_hear_code": True, **changes})
+
+
 @pytest.mark.parametrize("tones", [False, True])
 @pytest.mark.parametrize(
     "changes", [{}, {"use_code": False}, {"use_maps": False}, {"use_maps": False, "use_code": False}]
 )
 def test_tiled_equals_whole(changes, tones) -> None:
-    config = small(**changes).model_copy(update={"tones": tones})
+    hears = tones and changes.get("use_code", True)
+    config = small(**changes).model_copy(update={"tones": tones, "tones_hear_code": hears})
     restorer = ConStyleRestorer("constyle", config)
     restorer._module = awake(config)
     if tones:

@@ -33,19 +33,28 @@ DIM, BLACK = 0.2, 0.2
 
 
 class Toner(nn.Module):
-    """Thumbnail to curves; a fresh one gives the identity."""
+    """Thumbnail to curves; a fresh one gives the identity.
 
-    def __init__(self) -> None:
+    Args:
+        told: how many numbers about the photo come from elsewhere; 0: the thumbnail is all there is.
+    """
+
+    def __init__(self, told: int = 0) -> None:
         super().__init__()
         self.thumbnail = Thumbnail()
-        self.curves = nn.Linear(self.thumbnail.features, 9)
+        seen = self.thumbnail.features
+        self.listen = nn.Sequential(nn.Linear(seen + told, seen), nn.ReLU()) if told else None
+        self.curves = nn.Linear(seen, 9)
         nn.init.zeros_(self.curves.weight)
         nn.init.zeros_(self.curves.bias)
 
-    def forward(self, photos: PlainImages) -> Curves:
-        """The curves of whole photos, or of smaller views of them, of any size."""
+    def forward(self, photos: PlainImages, told: Float[Tensor, "batch told"] | None = None) -> Curves:
+        """The curves of whole photos, or of smaller views of them, of any size; ``told`` where it was announced."""
         with in_float32(photos):
-            curves: Curves = self.curves(self.thumbnail(photos)).unflatten(1, (3, 3))
+            features = self.thumbnail(photos)
+            if self.listen is not None and told is not None:
+                features = self.listen(torch.cat([features, told.float()], dim=1))
+            curves: Curves = self.curves(features).unflatten(1, (3, 3))
             return curves
 
 
