@@ -7,8 +7,9 @@
 
 from typing import ClassVar, NamedTuple
 
+from jaxtyping import Float
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
 from restorekit.constyle.encoder import CODE_SIZE, Code, ConStyleEncoder, Parity, Style
@@ -93,10 +94,19 @@ class ConStyleNetwork(nn.Module):
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
         return self.restore(images, self.encoder(images) if self.encoder is not None else None)
 
-    def restore(self, images: PlainImages, style: Style | None) -> PlainImages:
-        """Restore whole images given what the encoder said of them; None where there is no encoder."""
+    def restore(
+        self, images: PlainImages, style: Style | None, *, photos: Float[Tensor, "batch 3 rows columns"] | None = None
+    ) -> PlainImages:
+        """Restore images given what the encoder said of them; None where there is no encoder.
+
+        Args:
+            images: sizes are multiples of ``config.multiple_of``.
+            style: of them.
+            photos: what they were cut from, or views of it, for the tone curves; None: they are whole.
+        """
         code, maps = (style.code, style.maps) if style is not None else (None, None)
-        restored: PlainImages = self.unet(self._toned(images, self.curves_of(images, code)), code, maps)
+        curves = self.curves_of(images if photos is None else photos, code)
+        restored: PlainImages = self.unet(self._toned(images, curves), code, maps)
         return restored
 
     def restore_tile(self, images: PlainImages, survey: Survey) -> PlainImages:

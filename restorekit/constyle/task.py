@@ -48,10 +48,11 @@ class ConStyleTask:
         return {"network": self.network}
 
     def step(self, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> StepResult:  # noqa: ARG002
-        """The pixels' loss, plus those of the encoder while it learns; each is logged."""
+        """The pixels' loss, plus those of the encoder while it learns; each is logged. Tone curves see the view."""
         degraded, clean = batch["degraded"], batch["clean"]
         style = self.network.encoder(degraded) if self.network.encoder is not None else None
-        losses = {"pixels": self._pixels(self.network.restore(degraded, style).float(), degraded, clean)}
+        restored = self.network.restore(degraded, style, photos=batch.get("view"))
+        losses = {"pixels": self._pixels(restored.float(), degraded, clean)}
         if self._contrast is not None and style is not None:
             losses |= self._contrast.losses(style, degraded=degraded, clean=clean)
             losses |= self._description(style, degraded, clean)

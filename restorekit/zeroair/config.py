@@ -101,6 +101,9 @@ class ZeroAIRConfig(_Settings):
     """Evaluations of the diffusion model, at most its own number of timesteps; 1000 in the paper."""
     timesteps: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
     """The timesteps to visit, falling, in place of ``steps`` evenly spaced ones; ddpm only."""
+    estimate: Literal["sample", "mean"] = "sample"
+    """sample: a photo that fits the degraded one; mean: the mean of all that fit, in one evaluation, without guidance.
+    For ``fit.model = "levels"`` beside noise that is known or measured (``proximal.sigma``), with ``steps = 1``."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     """ddpm: the paper's; ddim: less noise, set by eta."""
     eta: float = Field(default=0.0, ge=0, le=1)
@@ -149,6 +152,15 @@ class ZeroAIRConfig(_Settings):
             )
         if self.fit.model == "levels" and self.auxiliary != "none":
             raise ValueError('fit.model: levels are not learned, so nothing needs other images; set auxiliary = "none"')
+        if self.estimate == "mean" and (self.fit.model != "levels" or self.proximal is None):
+            raise ValueError(
+                'estimate: expected "sample" unless φ and noise are known, got "mean"; '
+                'set fit.model = "levels" and proximal.sigma'
+            )
+        if self.estimate == "mean" and self.steps != 1:
+            raise ValueError(
+                f'steps: expected 1 beside estimate = "mean", got {self.steps}; take preset "sample" for more'
+            )
         if self.fit.model == "map" and self.reset == "reference":
             raise ValueError('reset: expected "episodic" with a map, whose size changes with the image')
         if self.eta > 0 and self.sampler == "ddpm":

@@ -148,6 +148,11 @@ class Levels(nn.Module):
         degraded: Images = self.factor * clean + self.black
         return degraded
 
+    def inverse(self, degraded: Images) -> Images:
+        """The clean images that give these; nothing is clamped."""
+        clean: Images = (degraded - self.black) / self.factor
+        return clean
+
 
 def build_degradation_model(kind: DegradationKind, *, like: OneImage) -> nn.Module:
     """φ of a kind that is learned, for an image like this, without values yet: ``initialise`` gives them.

@@ -4,8 +4,9 @@
   They need the VGG-16 feature loss and 1000 evaluations, each of two images of 256 px.
 - ``blind``: one setting for every degradation, with a small φ that is learned on crops, and a pool of other clean
   images beside it; no feature network.
-- ``fast``: ours, with at most 100 evaluations of the diffusion model per image: φ in closed form, and proximal steps
-  that trust the observation by its measured noise.
+- ``fast``: ours, one evaluation of the diffusion model per image: φ in closed form, and the mean of all photos that fit
+  beside the measured noise.
+- ``sample``: ours, the same φ; 75 evaluations and proximal steps draw one of the photos that fit.
 - ``gdp``: the baseline that the paper compares with, in our frame.
 """
 
@@ -122,6 +123,14 @@ _BLIND = ZeroAIRConfig(
     fit=FitSettings(model="small", content=0.2, adversarial=0.3, learning_rate=2e-3, inner_steps=2, crop_px=64),
 )
 
+_SAMPLE = ZeroAIRConfig(
+    steps=75,
+    proximal=Proximal(sigma="measured", iterations=1),
+    stages=(Stage(reconstruction=1.0),),
+    auxiliary="none",
+    fit=FitSettings(model="levels"),
+)
+
 PRESETS: dict[str, ZeroAIRConfig] = {
     "reference-dehaze": _reference(
         scale=25000.0,
@@ -151,13 +160,8 @@ PRESETS: dict[str, ZeroAIRConfig] = {
         fit=FitSettings(model="cnn", content=3.0, features=2e-3, adversarial=1e-3, discriminator_learning_rate=1e-3),
     ),
     "blind": _BLIND,
-    "fast": ZeroAIRConfig(
-        steps=75,
-        proximal=Proximal(sigma="measured", iterations=1),
-        stages=(Stage(reconstruction=1.0),),
-        auxiliary="none",
-        fit=FitSettings(model="levels"),
-    ),
+    "fast": _changed(_SAMPLE, estimate="mean", steps=1),
+    "sample": _SAMPLE,
     "gdp": ZeroAIRConfig(
         steps=1000,
         alpha=80000 / (2 * 3 * 256 * 256),

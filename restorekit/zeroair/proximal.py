@@ -21,7 +21,7 @@ from restorekit.zeroair.guidance import NoiseProcess, ZeroAIRGuidance
 from restorekit.zeroair.large_canvas import degrade_in_pieces, push_in_pieces
 from restorekit.zeroair.stages import Moment, StageWeights
 
-__all__ = ["ProximalGuidance", "conjugate_gradients", "estimate_share", "estimate_variance"]
+__all__ = ["ProximalGuidance", "conjugate_gradients", "estimate_share", "estimate_variance", "measured"]
 
 
 class ProximalGuidance(ZeroAIRGuidance):
@@ -50,11 +50,7 @@ class ProximalGuidance(ZeroAIRGuidance):
         """As ``ZeroAIRGuidance.begin``; sigma is measured here, if it is not given."""
         super().begin(degraded, process, generator=generator)
         settings = self._settings
-        if settings.sigma == "measured":
-            samples = degraded[0].detach().to("cpu", torch.float32).permute(1, 2, 0).numpy()
-            self._sigma = max(settings.least_sigma, estimate_noise(Canvas(samples, InputSpec())))
-        else:
-            self._sigma = settings.sigma
+        self._sigma = max(settings.least_sigma, measured(degraded)) if settings.sigma == "measured" else settings.sigma
 
     def move(
         self, gradient: Images, clean: Images, weights: StageWeights, moment: Moment, logs: dict[str, Tensor]
@@ -82,6 +78,11 @@ class ProximalGuidance(ZeroAIRGuidance):
             leaf = clean.detach().requires_grad_(True)
             (pulled,) = torch.autograd.grad(degrade_in_pieces(self.degradation, leaf), leaf, pushed)
         return pulled
+
+
+def measured(degraded: OneImage) -> float:
+    """Standard deviation of the noise, in [0, 1], as ``core.classical.estimate_noise`` finds it."""
+    return estimate_noise(Canvas(degraded[0].detach().to("cpu", torch.float32).permute(1, 2, 0).numpy(), InputSpec()))
 
 
 def estimate_variance(alpha_bar: float, clean_variance: float | None) -> float:

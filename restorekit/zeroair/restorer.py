@@ -22,12 +22,13 @@ from restorekit.core.restorer import InputSpec
 from restorekit.priors.pixel_diffusion import DiffusionPrior
 from restorekit.zeroair.canvas_prior import CanvasPrior
 from restorekit.zeroair.config import ZeroAIRConfig
-from restorekit.zeroair.degradation_model import OneImage
+from restorekit.zeroair.degradation_model import Levels, OneImage
 from restorekit.zeroair.ensemble import Ensemble, draw_ensemble
 from restorekit.zeroair.guidance import ZeroAIRGuidance
 from restorekit.zeroair.losses import FeatureDistance
 from restorekit.zeroair.pool import CleanPool
-from restorekit.zeroair.proximal import ProximalGuidance
+from restorekit.zeroair.posterior_mean import posterior_mean
+from restorekit.zeroair.proximal import ProximalGuidance, measured
 from restorekit.zeroair.sampler import StepReport, make_pool, restore_image
 from restorekit.zeroair.settings import ZeroAIRSettings
 from restorekit.zeroair.sources import load_features, load_prior
@@ -174,7 +175,9 @@ class ZeroAIRRestorer:
         return self.__dict__ | {"_loaded": _Loaded(), "on_progress": None, "on_ensemble": None}
 
     def _run(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
-        """One sample."""
+        """One sample, or the mean of all."""
+        if self.settings.sampling.estimate == "mean":
+            return self._mean(canvas)
         guidance = self._guidance_for(canvas)
         start = self._start.restore(canvas) if self._start else None
 
@@ -185,6 +188,18 @@ class ZeroAIRRestorer:
         return restore_image(
             self.prior, canvas, self.settings.sampling, guidance, generator=generator, start=start, on_step=on_step
         )
+
+    def _mean(self, canvas: OneImage) -> OneImage:
+        proximal = self.settings.sampling.proximal
+        assert proximal is not None, "the settings were checked"
+        levels = Levels(canvas)
+        sigma = measured(canvas) if proximal.sigma == "measured" else proximal.sigma
+
+        def on_step(report: StepReport) -> None:
+            if self.on_progress is not None:
+                self.on_progress(RunProgress(report, 0, 1, canvas, levels))
+
+        return posterior_mean(self.prior, canvas, levels, sigma=sigma, on_step=on_step)
 
     def _guidance_for(self, canvas: OneImage) -> ZeroAIRGuidance:
         """A new one, or in reference mode the one that lived through the images before."""

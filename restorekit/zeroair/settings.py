@@ -41,7 +41,8 @@ class ZeroAIRSettings(PriorConfig):
     """The ``[config]`` table of a ZeroAIR recipe; network, weighting and gamma are for training alone."""
 
     preset: str = DEFAULT_PRESET
-    """Where ``sampling`` starts from: reference-dehaze, reference-low-light, reference-denoise, blind, fast or gdp."""
+    """Where ``sampling`` starts from: reference-dehaze, reference-low-light, reference-denoise, blind, fast, sample or
+    gdp."""
     ablations: tuple[str, ...] = ()
     """Rows of the paper's ablation tables, put onto the preset in this order; such as no-stage-2 or gan-lsgan."""
     sampling: ZeroAIRConfig = PRESETS[DEFAULT_PRESET]
@@ -105,6 +106,11 @@ class ZeroAIRSettings(PriorConfig):
             raise ValueError(f"prior: expected nothing beside weights = {self.weights}, got {self.prior}; drop one")
         if self.revision is not None and self.prior is None:
             raise ValueError(f"revision: expected a prior on the hub that it belongs to, got {self.revision} alone")
+        if self.samples > 1 and self.sampling.estimate == "mean":
+            raise ValueError(
+                f'samples: expected 1 beside sampling.estimate = "mean", which is one image, got {self.samples}; '
+                'take preset "sample"'
+            )
         if self.start_from is not None and self.sampling.start_snr is None:
             raise ValueError(
                 f"start_from: expected a warm start, got {self.start_from} without one; set sampling.start_snr = 0.026"

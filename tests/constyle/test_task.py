@@ -93,6 +93,18 @@ def test_plain_unet_trains_on_pixels_alone(batches) -> None:
     assert [set(result.logs) for result in results] == [{"loss_pixels"}] * 2
 
 
+def test_tone_curves_are_those_of_the_view(batches) -> None:
+    network = {"unet": UNET, "tones": True}
+    task = METHOD.task(ConStyleConfig.model_validate({"network": network, "contrast": {"queue_size": 12}}), None)
+    task.network.eval()
+    photo = torch.linspace(0, 1, 48).expand(5, 3, 48, 48)
+    bright, dark = ({**batches[0], "view": view} for view in (photo, photo / 10))
+    losses = [float(task.step(batch, generator=torch.Generator()).logs["loss_pixels"]) for batch in (bright, dark)]
+    assert losses[0] == pytest.approx(float((batches[0]["degraded"] - batches[0]["clean"]).abs().mean()), rel=1e-4)
+    brightened = 7 * batches[0]["degraded"]  # from a mean of 0.05 to 0.35
+    assert losses[1] == pytest.approx(float((brightened - batches[0]["clean"]).abs().mean()), rel=1e-4)
+
+
 def test_frozen_encoder_does_not_change(batches) -> None:
     task = task_of(freeze_after=2)
     _, optimizer = advance(task, batches[:2])

@@ -28,6 +28,7 @@ ROWS = {
     "gdp": "gdp",
     "blind": "blind",
     "fast": "fast",
+    "sample": "sample",
 }
 
 
@@ -44,7 +45,7 @@ def overrides_in(text: str) -> list[str]:
 def test_rows_are_their_presets(name: str, preset: str) -> None:
     settings = settings_of(name)
     assert settings.sampling == PRESETS[preset]
-    assert (settings.prior is None) == (name in ("blind", "fast"))
+    assert (settings.prior is None) == (name in ("blind", "fast", "sample"))
     assert settings.weights is None
 
 

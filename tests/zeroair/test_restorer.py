@@ -143,8 +143,8 @@ def test_progress_tells_every_step_of_every_sample() -> None:
 
 def test_changed_restorer_has_the_settings_and_the_place_of_the_first() -> None:
     one = restorer(samples=2).to(torch.device("cpu"), "bfloat16")
-    other = one.changed(preset="fast")
-    assert (other.settings.samples, other.settings.sampling, other.precision) == (2, PRESETS["fast"], "bfloat16")
+    other = one.changed(preset="sample")
+    assert (other.settings.samples, other.settings.sampling, other.precision) == (2, PRESETS["sample"], "bfloat16")
 
 
 # ------------------------------------------------------------------------------------------------------------- variants

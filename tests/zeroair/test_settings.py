@@ -53,8 +53,8 @@ def test_settings_survive_json_and_being_dumped(document: dict[str, Any]) -> Non
 def test_changed_settings_keep_the_rest() -> None:
     settings = checked(samples=3, sampling={"steps": 7, "alpha": 0.1})
     assert settings.changed(sampling={"steps": 9}).sampling == settings.sampling.model_copy(update={"steps": 9})
-    fast = settings.changed(preset="fast")
-    assert (fast.samples, fast.sampling) == (3, PRESETS["fast"])
+    sample = settings.changed(preset="sample")
+    assert (sample.samples, sample.sampling) == (3, PRESETS["sample"])
     with pytest.raises(UsageError, match=r"zeroair: 1 validation error(.|\n)*samples"):
         settings.changed(samples=0)
 

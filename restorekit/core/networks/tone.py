@@ -28,8 +28,11 @@ Curves = Float[Tensor, "batch 3 3"]
 MIDDLE_GRAY, DARKEST = 0.4, 0.02
 """Mean light that teaches as it is, and the least that is told apart; of the encoded range [0, 1]."""
 
-DIM, BLACK = 0.2, 0.2
+DIM, VEIL = 0.2, 0.25
 """Few photos have a mean below, or a darkest colour that is above for 95 % of their pixels; of [0, 1]."""
+
+USUAL_MEAN, USUAL_BLACK = 0.35, 0.05
+"""What a photo that is far beyond ``DIM`` or ``VEIL`` is brought to; of [0, 1]."""
 
 
 class Toner(nn.Module):
@@ -98,15 +101,18 @@ def apply_curves(images: PlainImages, curves: Curves) -> PlainImages:
 def auto_levels(photos: PlainImages) -> Curves:
     """Curves in closed form, alike in all colours, for whole photos that lack dark or bright parts; others: identity.
 
-    What the darkest colour has above ``BLACK`` almost everywhere is taken for a veil and subtracted; then the mean is
-    brought up to ``DIM``. A network that learns low light among other things hardly finds this by itself: the result
-    of a dark photo grows with the gain only once the gain is large.
+    Where the darkest colour lies above ``VEIL`` almost everywhere, it is taken for a veil and brought to
+    ``USUAL_BLACK``; where the mean is then below ``DIM``, to ``USUAL_MEAN``. Near these borders less is done, so that
+    nothing jumps. A network that learns low light among other things hardly finds this by itself: the result of a dark
+    photo grows with the gain only once the gain is large.
     """
     small = F.adaptive_avg_pool2d(photos.float(), Thumbnail.SIDE_PX).clamp(0, 1)
     darkest = small.amin(dim=1).flatten(1).sort(dim=1).values
-    black = (darkest[:, darkest.shape[1] // 20] - BLACK).clamp(min=0)
+    darkest = darkest[:, darkest.shape[1] // 20]
+    black = torch.minimum(3 * (darkest - VEIL), darkest - USUAL_BLACK).clamp(min=0)
     mean = (small.mean(dim=(1, 2, 3)) - black).clamp(min=DARKEST)
-    gain = torch.maximum((DIM / mean).log(), -torch.log1p(-black)).clamp(min=0)
+    lift = torch.minimum(2 * (DIM / mean).log(), (USUAL_MEAN / mean).log())
+    gain = torch.maximum(lift, -torch.log1p(-black)).clamp(min=0)
     return torch.stack([gain, black, torch.zeros_like(gain)], dim=1)[:, None].expand(-1, 3, -1)
 
 
