@@ -28,8 +28,11 @@ Curves = Float[Tensor, "batch 3 3"]
 MIDDLE_GRAY, DARKEST = 0.4, 0.02
 """Mean light that teaches as it is, and the least that is told apart; of the encoded range [0, 1]."""
 
-DIM, VEIL = 0.2, 0.25
-"""Few photos have a mean below, or a darkest colour that is above for 95 % of their pixels; of [0, 1]."""
+DIM, VEIL = 0.2, 0.22
+"""Few photos have a mean below, or nothing darker in any colour; of [0, 1]."""
+
+DARKEST_SHARE = 1 / 400
+"""What of a thumbnail counts as its darkest; larger shares take more photos of snow or sand for veiled ones."""
 
 USUAL_MEAN, USUAL_BLACK = 0.35, 0.05
 """What a photo that is far beyond ``DIM`` or ``VEIL`` is brought to; of [0, 1]."""
@@ -101,15 +104,15 @@ def apply_curves(images: PlainImages, curves: Curves) -> PlainImages:
 def auto_levels(photos: PlainImages) -> Curves:
     """Curves in closed form, alike in all colours, for whole photos that lack dark or bright parts; others: identity.
 
-    Where the darkest colour lies above ``VEIL`` almost everywhere, it is taken for a veil and brought to
-    ``USUAL_BLACK``; where the mean is then below ``DIM``, to ``USUAL_MEAN``. Near these borders less is done, so that
-    nothing jumps. A network that learns low light among other things hardly finds this by itself: the result of a dark
-    photo grows with the gain only once the gain is large.
+    Where even the darkest colour lies above ``VEIL``, it is taken for a veil and brought to ``USUAL_BLACK``; where the
+    mean is then below ``DIM``, to ``USUAL_MEAN``. Near these borders less is done, so that nothing jumps. A network
+    that learns low light among other things hardly finds this by itself: the result of a dark photo grows with the gain
+    only once the gain is large.
     """
     small = F.adaptive_avg_pool2d(photos.float(), Thumbnail.SIDE_PX).clamp(0, 1)
     darkest = small.amin(dim=1).flatten(1).sort(dim=1).values
-    darkest = darkest[:, darkest.shape[1] // 20]
-    black = torch.minimum(3 * (darkest - VEIL), darkest - USUAL_BLACK).clamp(min=0)
+    darkest = darkest[:, round(darkest.shape[1] * DARKEST_SHARE)]
+    black = torch.minimum(5 * (darkest - VEIL), darkest - USUAL_BLACK).clamp(min=0)
     mean = (small.mean(dim=(1, 2, 3)) - black).clamp(min=DARKEST)
     lift = torch.minimum(2 * (DIM / mean).log(), (USUAL_MEAN / mean).log())
     gain = torch.maximum(lift, -torch.log1p(-black)).clamp(min=0)
