@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py SUITE [--output FILE.json] [--compare RESULT.json] [--seconds N] [--smoke]
 
-Suites: inference, folder, training, tiling, metrics, refine, constyle. Nothing else should run on the machine; the load
-is recorded. With --compare each row is set against that of an earlier result of the suite.
+Suites: inference, folder, training, tiling, metrics, refine, constyle, zeroair. Nothing else should run on the machine;
+the load is recorded. With --compare each row is set against that of an earlier result of the suite.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import speed_metrics
 import speed_refine
 import speed_tiling
 import speed_training
+import speed_zeroair
 from results import MachineLimit, Result, Row, Run
 from setting import Setting
 from speed_changes import load_earlier, to_lines
@@ -33,6 +34,7 @@ SUITES: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "metrics": speed_metrics.run,
     "refine": speed_refine.run,
     "constyle": speed_constyle.run,
+    "zeroair": speed_zeroair.run,
 }
 """Name to the function that yields the rows."""
 

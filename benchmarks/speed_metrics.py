@@ -1,8 +1,8 @@
-"""Suite ``metrics``: PSNR and SSIM of 24 photos of 768x512 px by restorekit, scikit-image and torchmetrics.
+"""Suite ``metrics``: PSNR and SSIM of 24 photos of 768x512 px by restorekit, scikit-image, torchmetrics and kornia.
 
 All get the same uint8 arrays and convert as they need to within their own time. restorekit follows each library's own
-protocol: scikit-image's SSIM leaves the borders out, torchmetrics' reflects them. The note says how far the scores are
-apart at most.
+protocol: scikit-image's SSIM leaves the borders out, torchmetrics' and kornia's reflect them. The note says how far the
+scores are apart at most.
 """
 
 from collections.abc import Callable, Iterator
@@ -115,6 +115,18 @@ def by_torchmetrics(pairs: list[Pair]) -> Scores:
     return found
 
 
+def by_kornia(pairs: list[Pair]) -> Scores:
+    """A pair at a time; ``padding`` "same" is its default, and reflects the borders."""
+    from kornia.metrics import psnr, ssim
+
+    found = []
+    for restored, clean in pairs:
+        first, second = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (restored, clean))
+        similarity = ssim(first, second, window_size=TAPS, max_val=1.0, padding="same").mean()
+        found.append((float(psnr(first, second, max_val=1.0)), float(similarity)))
+    return found
+
+
 @dataclass(frozen=True)
 class Peer:
     """A library that scores too."""
@@ -133,5 +145,8 @@ PEERS = {
         "torchmetrics",
         ("psnr[rgb|per-image|float|crop0]", "ssim[rgb|per-image|float|crop0|gauss11-same]"),
         by_torchmetrics,
+    ),
+    "kornia": Peer(
+        "kornia", ("psnr[rgb|per-image|float|crop0]", "ssim[rgb|per-image|float|crop0|gauss11-same]"), by_kornia
     ),
 }
