@@ -28,6 +28,7 @@ LIBRARIES = (
     "pillow",
     "scikit-image",
     "torchmetrics",
+    "kornia",
     "spandrel",
 )
 

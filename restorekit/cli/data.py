@@ -25,7 +25,7 @@ def list_(
     from rich.markup import escape
     from rich.table import Table
 
-    from restorekit.datasets.catalogue import catalogue
+    from restorekit.datasets.known_sets import catalogue
     from restorekit.datasets.page import catalogue_page, counts_text
 
     if markdown:

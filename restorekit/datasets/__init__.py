@@ -7,10 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from restorekit.datasets.catalogue import DataSet, catalogue, find_set
     from restorekit.datasets.check import CheckReport, check_set
+    from restorekit.datasets.known_sets import DataSet, catalogue, find_set
     from restorekit.datasets.leak import Leak, LeakReport, find_leaks
-    from restorekit.datasets.pairs import SetPair, pairs
+    from restorekit.datasets.set_pairs import SetPair, pairs
 
 __all__ = [
     "CheckReport",
@@ -27,15 +27,15 @@ __all__ = [
 
 _HOMES = {
     "CheckReport": "check",
-    "DataSet": "catalogue",
+    "DataSet": "known_sets",
     "Leak": "leak",
     "LeakReport": "leak",
-    "SetPair": "pairs",
-    "catalogue": "catalogue",
+    "SetPair": "set_pairs",
+    "catalogue": "known_sets",
     "check_set": "check",
     "find_leaks": "leak",
-    "find_set": "catalogue",
-    "pairs": "pairs",
+    "find_set": "known_sets",
+    "pairs": "set_pairs",
 }
 
 

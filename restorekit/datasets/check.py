@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from restorekit.core.image.files import decode_image
-from restorekit.datasets.catalogue import Counts
+from restorekit.datasets.known_sets import Counts
 from restorekit.datasets.layout import Located, PartFiles, SetFiles, locate_set
 from restorekit.datasets.reading import block_count, block_shape
 from restorekit.errors import ImageError

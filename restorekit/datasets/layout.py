@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from restorekit.core.image.pairs import list_images
-from restorekit.datasets.catalogue import DataSet, Part, catalogue, find_set
+from restorekit.datasets.known_sets import DataSet, Part, catalogue, find_set
 from restorekit.datasets.template import ARRAY_SUFFIXES, Template
 from restorekit.errors import UsageError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from restorekit.datasets.catalogue import Counts, DataSet, Part, catalogue
+from restorekit.datasets.known_sets import Counts, DataSet, Part, catalogue
 from restorekit.datasets.template import Template
 
 __all__ = ["catalogue_page", "counts_text"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from restorekit.core.metric.protocol import format_address, parse_address
-from restorekit.datasets.catalogue import Part, catalogue, find_set
+from restorekit.datasets.known_sets import Part, catalogue, find_set
 from restorekit.datasets.page import catalogue_page
 from restorekit.datasets.template import Template
 from restorekit.errors import UsageError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from restorekit.datasets.pairs import pairs
+from restorekit.datasets.set_pairs import pairs
 from restorekit.errors import ImageError, UsageError
 
 
