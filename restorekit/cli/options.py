@@ -38,7 +38,7 @@ Degrade = Annotated[
 Metrics = Annotated[
     list[str],
     typer.Option(
-        "--metric", help="psnr, ssim, ms-ssim, lpips, niqe, or a full address such as 'psnr[y-studio|crop4]'."
+        "--metric", help="psnr, ssim, ms-ssim, lpips, niqe, or a full address such as 'psnr\\[y-studio|crop4]'."
     ),
 ]
 Preset = Annotated[str, typer.Option("--preset", help="Protocol of a field: kair, basicsr-y, promptir, tao, lol ...")]

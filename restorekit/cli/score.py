@@ -43,6 +43,7 @@ def score(
     from rich.table import Table
 
     from restorekit.api import score as measure
+    from restorekit.core.metric.protocol import ensure_same_protocol
 
     if explain:
         _explain(restored, clean, json=json)
@@ -60,6 +61,7 @@ def score(
     if json:
         print_json({"mean": dict(scores.mean), "images": {name: dict(row) for name, row in scores.images.items()}})
         return
+    ensure_same_protocol(scores.mean)
     table = Table("image", *(address.partition("[")[0] for address in scores.mean))
     for name, row in scores.images.items():
         table.add_row(name, *(_number(value) for value in row.values()))

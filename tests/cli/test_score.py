@@ -80,3 +80,12 @@ def test_explain_needs_a_reference(folders):
     result = call("score", "--explain", folders[0])
     assert result.exit_code == 2
     assert "--explain: expected RESTORED and CLEAN, got no reference" in result.stderr
+
+
+def test_one_metric_under_two_protocols_is_no_table(folders):
+    metrics = ("--metric", "psnr", "--metric", "psnr[y-studio]")
+    result = call("score", folders[0], folders[1], *metrics)
+    assert result.exit_code == 2
+    assert "psnr: expected one protocol in one table" in result.stderr
+    both = json.loads(call("score", folders[0], folders[1], *metrics, "--json").stdout)["mean"]
+    assert [name.partition("|")[0] for name in both] == ["psnr[rgb", "psnr[y-studio"]

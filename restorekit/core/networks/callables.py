@@ -4,12 +4,13 @@ import importlib
 import operator
 from typing import Any
 
+import torch
 from torch import nn
 
 from restorekit.core.image.convention import Images
 from restorekit.core.networks.restorer import ModuleRestorer
 from restorekit.core.restorer import InputSpec, Restorer
-from restorekit.errors import ModelError, did_you_mean
+from restorekit.errors import ImageError, ModelError, RestorekitError, did_you_mean
 
 __all__ = ["CallableRestorer", "load_callable"]
 
@@ -50,6 +51,19 @@ class CallableRestorer(ModuleRestorer):
         super().__init__(f"python:{text.removeprefix('python:')}", (3, 3), spec)
         self.text = text
         self._module = _as_module(text, made).eval()
+
+    def restore(self, degraded: Images, *, generator: torch.Generator | None = None) -> Images:
+        """As ``ModuleRestorer.restore``.
+
+        Raises:
+            ImageError: the user's code raised, and what; it is chained as the cause.
+        """
+        try:
+            return super().restore(degraded, generator=generator)
+        except (RestorekitError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a user's code may raise anything
+            raise ImageError(f"{self.name}: expected a restored image, got {_words(error)}") from error
 
     def load(self) -> nn.Module:
         """What the factory makes now, as a module.

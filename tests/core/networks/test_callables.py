@@ -8,7 +8,7 @@ import torch
 
 from restorekit.core.networks import load_callable
 from restorekit.core.restorer import InputSpec, Restorer
-from restorekit.errors import ModelError
+from restorekit.errors import ImageError, ModelError
 
 CODE = """
 import torch
@@ -22,6 +22,7 @@ class Own:
 def make_restorer(): return Own()
 def make_function(): return lambda images: images / 2
 def make_wrong_shape(): return lambda images: images[:, :1]
+def make_raising(): return lambda images: images[7]
 def make_number(): return 7
 def make_failing(): raise OSError("no licence server")
 def needs_argument(size): return None
@@ -91,6 +92,15 @@ def test_module_runs_in_evaluation_mode_with_its_own_spec() -> None:
 def test_what_is_no_restorer_is_refused_with_the_reason(text, message) -> None:
     with pytest.raises(ModelError, match=message):
         load_callable(text)
+
+
+@pytest.mark.usefixtures("user_code")
+def test_what_a_users_code_raises_is_told_of_the_image() -> None:
+    restorer = load_callable("users_models:make_raising")
+    with pytest.raises(
+        ImageError, match="users_models:make_raising: expected a restored image, got IndexError: index 7"
+    ):
+        restorer.restore(IMAGES)
 
 
 @pytest.mark.usefixtures("user_code")
