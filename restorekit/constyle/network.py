@@ -8,7 +8,7 @@
 from typing import ClassVar, NamedTuple
 
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
@@ -43,17 +43,11 @@ class ConStyleNetworkConfig(NetworkConfig):
     tones: bool = False
     """Whether a tone curve for the whole photo comes before the U-Net; the encoder sees the photo as it is."""
     tones_hear_code: bool = False
-    """Whether that curve hears the code, as the U-Net does."""
+    """Whether that curve hears the code, where the U-Net does (``unet.use_code``)."""
 
     def build(self) -> "ConStyleNetwork":
         """The network with fresh weights."""
         return ConStyleNetwork(self)
-
-    @model_validator(mode="after")
-    def _curves_hear_what_there_is(self) -> "ConStyleNetworkConfig":
-        if self.tones_hear_code and not (self.tones and self.unet.use_code):
-            raise ValueError("tones_hear_code: expected false, since tones or unet.use_code is off, got true")
-        return self
 
     @property
     def listens(self) -> bool:
@@ -88,7 +82,8 @@ class ConStyleNetwork(nn.Module):
         self.config = config
         self.encoder = ConStyleEncoder(config.parity, config.unet.encoder_width) if config.listens else None
         self.unet = config.unet.build()
-        self.toner = Toner(CODE_SIZE if config.tones_hear_code else 0) if config.tones else None
+        told = CODE_SIZE if config.tones_hear_code and config.unet.use_code else 0
+        self.toner = Toner(told) if config.tones else None
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""

@@ -83,10 +83,11 @@ def test_tone_curve_hears_the_code_where_that_is_asked_for(hears) -> None:
     assert (code.grad is not None) == hears
 
 
-@pytest.mark.parametrize("changes", [{"tones": False}, {"unet": UNetConfig(use_code=False)}])
-def test_a_tone_curve_without_code_to_hear_is_refused(changes) -> None:
-    with pytest.raises(ValueError, match="tones_hear_code: expected false"):
-        ConStyleNetworkConfig(**{"tones": True, "tones_hear_code": True, **changes})
+def test_tone_curve_hears_no_code_where_there_is_none() -> None:
+    options = {"tones": True, "tones_hear_code": True}
+    network = awake(small(use_code=False).model_copy(update=options))
+    assert network.toner.listen is None
+    assert awake(small().model_copy(update=options)).toner.listen is not None
 
 
 @pytest.mark.parametrize("tones", [False, True])
@@ -94,8 +95,7 @@ def test_a_tone_curve_without_code_to_hear_is_refused(changes) -> None:
     "changes", [{}, {"use_code": False}, {"use_maps": False}, {"use_maps": False, "use_code": False}]
 )
 def test_tiled_equals_whole(changes, tones) -> None:
-    hears = tones and changes.get("use_code", True)
-    config = small(**changes).model_copy(update={"tones": tones, "tones_hear_code": hears})
+    config = small(**changes).model_copy(update={"tones": tones, "tones_hear_code": True})
     restorer = ConStyleRestorer("constyle", config)
     restorer._module = awake(config)
     if tones:
