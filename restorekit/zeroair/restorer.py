@@ -182,8 +182,7 @@ class ZeroAIRRestorer:
         start = self._start.restore(canvas) if self._start else None
 
         def on_step(report: StepReport) -> None:
-            if self.on_progress is not None:
-                self.on_progress(RunProgress(report, index, self.settings.samples, canvas, guidance.degradation))
+            self._tell(report, index, canvas, guidance.degradation)
 
         return restore_image(
             self.prior, canvas, self.settings.sampling, guidance, generator=generator, start=start, on_step=on_step
@@ -196,10 +195,13 @@ class ZeroAIRRestorer:
         sigma = measured(canvas) if proximal.sigma == "measured" else proximal.sigma
 
         def on_step(report: StepReport) -> None:
-            if self.on_progress is not None:
-                self.on_progress(RunProgress(report, 0, 1, canvas, levels))
+            self._tell(report, 0, canvas, levels)
 
         return posterior_mean(self.prior, canvas, levels, sigma=sigma, on_step=on_step)
+
+    def _tell(self, report: StepReport, index: int, canvas: OneImage, degradation: nn.Module) -> None:
+        if self.on_progress is not None:
+            self.on_progress(RunProgress(report, index, self.settings.samples, canvas, degradation))
 
     def _guidance_for(self, canvas: OneImage) -> ZeroAIRGuidance:
         """A new one, or in reference mode the one that lived through the images before."""
