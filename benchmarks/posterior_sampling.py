@@ -212,8 +212,10 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def _candidates(sigma: float, steps: Mapping[str, int]) -> Candidates:
-    """The noisy photo itself, one evaluation that is told sigma, the samplers, and two presets of ZeroAIR."""
-    presets = [ZeroAIRRestorer(f"zeroair, {name}", ZeroAIRSettings(preset=name)) for name in ("fast", "sample")]
+    """The noisy photo itself, one evaluation that is told sigma, the samplers, and three presets of ZeroAIR."""
+    presets = [
+        ZeroAIRRestorer(f"zeroair, {name}", ZeroAIRSettings(preset=name)) for name in ("fast", "sample", "proximal")
+    ]
     samplers = {name: PosteriorRestorer(name, sigma=sigma, steps=count) for name, count in steps.items()}
     denoiser = PriorDenoiser(samplers["dps"].prior)
     return {

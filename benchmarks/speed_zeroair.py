@@ -1,7 +1,7 @@
 """Suite ``zeroair``: what a preset costs on top of its evaluations of the prior, and what one evaluation costs.
 
-- Presets ``fast`` and ``sample`` against the same prior, scheduler and number of steps without guidance: the ratio is
-  the overhead, of ``sample`` that of guidance. The least time is that of the prior's evaluations alone.
+- Presets ``fast`` and ``proximal`` against the same prior, scheduler and number of steps without guidance: the ratio is
+  the overhead, of ``proximal`` that of guidance. The least time is that of the prior's evaluations alone.
 - Evaluations are the images that the prior sees in one run: steps times the images of the batch.
 - Peak memory is by how much a process of its own grows in one run, with few steps and with four times as many.
 """
@@ -43,7 +43,7 @@ def run(setting: Setting) -> Iterator[Row]:
     for count in setting.threads:
         with threads(count):
             yield against_bare(setting, "fast", count)
-            yield against_bare(setting, "sample", count, memory)
+            yield against_bare(setting, "proximal", count, memory)
             yield from one_evaluation(setting, count)
 
 
@@ -109,7 +109,7 @@ def bare_sample(prior: DiffusionPrior, side: int, steps: int) -> Images:
     """An unconditional sample by the scheduler of the presets."""
     generator = torch.Generator().manual_seed(0)
     noisy = torch.randn(1, 3, side, side, generator=generator)
-    scheduler = make_scheduler(prior, preset("sample").sampler, steps=steps)
+    scheduler = make_scheduler(prior, preset("proximal").sampler, steps=steps)
     return to_unsigned(reverse_process(prior, noisy, scheduler, generator=generator))
 
 
@@ -150,9 +150,9 @@ def memory_note(few: int = FEW_STEPS, side: int = SIDE_PX) -> str:
 
 
 def main(steps: int, side: int) -> None:
-    """One run of preset ``sample`` in this process; prints by how many bytes it grew at most."""
-    restorer, degraded = restorer_of("sample", steps), noisy_photo(side)
-    restorer_of("sample", 1).restore(noisy_photo(32))  # what libraries set up once is no memory of the run
+    """One run of preset ``proximal`` in this process; prints by how many bytes it grew at most."""
+    restorer, degraded = restorer_of("proximal", steps), noisy_photo(side)
+    restorer_of("proximal", 1).restore(noisy_photo(32))  # what libraries set up once is no memory of the run
     restorer.prior.predict(torch.zeros(1, 3, 32, 32), TIMESTEP)  # nor are the weights
     with peak_memory(None) as peak:
         restorer.restore(degraded)

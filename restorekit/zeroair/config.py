@@ -101,9 +101,10 @@ class ZeroAIRConfig(_Settings):
     """Evaluations of the diffusion model, at most its own number of timesteps; 1000 in the paper."""
     timesteps: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
     """The timesteps to visit, falling, in place of ``steps`` evenly spaced ones; ddpm only."""
-    estimate: Literal["sample", "mean"] = "sample"
-    """sample: a photo that fits the degraded one; mean: the mean of all that fit, in one evaluation, without guidance.
-    For ``fit.model = "levels"`` beside noise that is known or measured (``proximal.sigma``), with ``steps = 1``."""
+    estimate: Literal["guided", "sample", "mean"] = "guided"
+    """guided: a sample of the prior that guidance pulls towards the degraded image. Without guidance, for
+    ``fit.model = "levels"`` beside noise that is known or measured (``proximal.sigma``): sample, one of the photos that
+    fit; mean, the mean of all that fit, with ``steps = 1``."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     """ddpm: the paper's; ddim: less noise, set by eta."""
     eta: float = Field(default=0.0, ge=0, le=1)
@@ -152,9 +153,9 @@ class ZeroAIRConfig(_Settings):
             )
         if self.fit.model == "levels" and self.auxiliary != "none":
             raise ValueError('fit.model: levels are not learned, so nothing needs other images; set auxiliary = "none"')
-        if self.estimate == "mean" and (self.fit.model != "levels" or self.proximal is None):
+        if self.estimate != "guided" and (self.fit.model != "levels" or self.proximal is None):
             raise ValueError(
-                'estimate: expected "sample" unless φ and noise are known, got "mean"; '
+                f'estimate: expected "guided" unless φ and noise are known, got "{self.estimate}"; '
                 'set fit.model = "levels" and proximal.sigma'
             )
         if self.estimate == "mean" and self.steps != 1:

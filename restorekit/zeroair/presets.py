@@ -6,7 +6,8 @@
   images beside it; no feature network.
 - ``fast``: ours, one evaluation of the diffusion model per image: φ in closed form, and the mean of all photos that fit
   beside the measured noise.
-- ``sample``: ours, the same φ; 75 evaluations and proximal steps draw one of the photos that fit.
+- ``sample``: ours, the same φ; 25 evaluations draw one of the photos that fit.
+- ``proximal``: the same φ; 75 evaluations from pure noise, under guidance whose steps trust the measured noise.
 - ``gdp``: the baseline that the paper compares with, in our frame.
 """
 
@@ -123,7 +124,7 @@ _BLIND = ZeroAIRConfig(
     fit=FitSettings(model="small", content=0.2, adversarial=0.3, learning_rate=2e-3, inner_steps=2, crop_px=64),
 )
 
-_SAMPLE = ZeroAIRConfig(
+_PROXIMAL = ZeroAIRConfig(
     steps=75,
     proximal=Proximal(sigma="measured", iterations=1),
     stages=(Stage(reconstruction=1.0),),
@@ -160,8 +161,9 @@ PRESETS: dict[str, ZeroAIRConfig] = {
         fit=FitSettings(model="cnn", content=3.0, features=2e-3, adversarial=1e-3, discriminator_learning_rate=1e-3),
     ),
     "blind": _BLIND,
-    "fast": _changed(_SAMPLE, estimate="mean", steps=1),
-    "sample": _SAMPLE,
+    "fast": _changed(_PROXIMAL, estimate="mean", steps=1),
+    "sample": _changed(_PROXIMAL, estimate="sample", steps=25),
+    "proximal": _PROXIMAL,
     "gdp": ZeroAIRConfig(
         steps=1000,
         alpha=80000 / (2 * 3 * 256 * 256),

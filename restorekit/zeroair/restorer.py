@@ -27,7 +27,7 @@ from restorekit.zeroair.ensemble import Ensemble, draw_ensemble
 from restorekit.zeroair.guidance import ZeroAIRGuidance
 from restorekit.zeroair.losses import FeatureDistance
 from restorekit.zeroair.pool import CleanPool
-from restorekit.zeroair.posterior_mean import posterior_mean
+from restorekit.zeroair.posterior import posterior_mean, posterior_sample
 from restorekit.zeroair.proximal import ProximalGuidance, measured
 from restorekit.zeroair.sampler import StepReport, make_pool, restore_image
 from restorekit.zeroair.settings import ZeroAIRSettings
@@ -176,8 +176,8 @@ class ZeroAIRRestorer:
 
     def _run(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
         """One sample, or the mean of all."""
-        if self.settings.sampling.estimate == "mean":
-            return self._mean(canvas)
+        if self.settings.sampling.estimate != "guided":
+            return self._unguided(canvas, index, generator)
         guidance = self._guidance_for(canvas)
         start = self._start.restore(canvas) if self._start else None
 
@@ -188,16 +188,21 @@ class ZeroAIRRestorer:
             self.prior, canvas, self.settings.sampling, guidance, generator=generator, start=start, on_step=on_step
         )
 
-    def _mean(self, canvas: OneImage) -> OneImage:
-        proximal = self.settings.sampling.proximal
+    def _unguided(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
+        sampling = self.settings.sampling
+        proximal = sampling.proximal
         assert proximal is not None, "the settings were checked"
         levels = Levels(canvas)
         sigma = measured(canvas) if proximal.sigma == "measured" else proximal.sigma
 
         def on_step(report: StepReport) -> None:
-            self._tell(report, 0, canvas, levels)
+            self._tell(report, index, canvas, levels)
 
-        return posterior_mean(self.prior, canvas, levels, sigma=sigma, on_step=on_step)
+        if sampling.estimate == "mean":
+            return posterior_mean(self.prior, canvas, levels, sigma=sigma, on_step=on_step)
+        return posterior_sample(
+            self.prior, canvas, levels, sigma=sigma, steps=sampling.steps, generator=generator, on_step=on_step
+        )
 
     def _tell(self, report: StepReport, index: int, canvas: OneImage, degradation: nn.Module) -> None:
         if self.on_progress is not None:

@@ -32,12 +32,12 @@ class CountingPrior(GaussianDiffusionPrior):
 )
 def test_evaluations_are_the_images_that_the_prior_sees(sampling: dict[str, Any]) -> None:
     prior = CountingPrior()
-    settings = ZeroAIRSettings(preset="sample").changed(sampling=sampling)
+    settings = ZeroAIRSettings(preset="proximal").changed(sampling=sampling)
     ZeroAIRRestorer("zeroair", settings, prior=prior).restore(torch.rand(1, 3, 16, 16))
     assert speed_zeroair.evaluations(settings.sampling) == prior.images
 
 
-@pytest.mark.parametrize("name", ["fast", "sample"])
+@pytest.mark.parametrize("name", ["fast", "proximal"])
 def test_presets_need_at_most_a_twentieth_of_the_reference(name: str) -> None:
     assert speed_zeroair.evaluations(preset("reference-dehaze")) == 1000 * 2
     assert 20 * speed_zeroair.evaluations(preset(name)) <= 1000 * 2
@@ -46,7 +46,7 @@ def test_presets_need_at_most_a_twentieth_of_the_reference(name: str) -> None:
 def test_bare_sample_asks_as_often_as_the_guided_one() -> None:
     bare, guided = CountingPrior(), CountingPrior()
     sample = speed_zeroair.bare_sample(bare, 32, 3)
-    settings = speed_zeroair.restorer_of("sample", 3).settings
+    settings = speed_zeroair.restorer_of("proximal", 3).settings
     ZeroAIRRestorer("zeroair", settings, prior=guided).restore(speed_zeroair.noisy_photo(32))
     assert sample.shape == (1, 3, 32, 32)
     assert bare.images == guided.images == 3

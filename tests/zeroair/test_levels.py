@@ -35,7 +35,7 @@ def test_veiled_photos_are_taken_for_clear_ones_and_a_veil() -> None:
 
 
 def test_guidance_takes_new_levels_for_every_photo() -> None:
-    config = preset("sample")
+    config = preset("proximal")
     guidance = ProximalGuidance(config)
     process = NoiseProcess(torch.linspace(0.99, 0.01, 1000), 10.0)
     factors = []

@@ -59,10 +59,10 @@ def call(pipe: ZeroAIRPipeline, image: Any, **options: Any) -> Any:
 
 def test_pipeline_is_the_restorer() -> None:
     pipe = pipeline()
-    settings = ZeroAIRSettings(preset="sample").changed(sampling={"steps": 2}, **POOL)
+    settings = ZeroAIRSettings(preset="proximal").changed(sampling={"steps": 2}, **POOL)
     restorer = ZeroAIRRestorer("zeroair", settings, prior=DiffusersPrior(pipe.unet, LINEAR_SCHEDULE))
     expected = restorer.restore(images(), generator=seeded())
-    assert torch.equal(call(pipe, images(), preset="sample").images, expected)
+    assert torch.equal(call(pipe, images(), preset="proximal").images, expected)
 
 
 def test_pool_serves_every_call_with_the_same_settings() -> None:
@@ -77,12 +77,12 @@ def test_pool_serves_every_call_with_the_same_settings() -> None:
 
 
 def test_saved_pipeline_gives_the_same_bits(tmp_path: Path) -> None:
-    pipe = pipeline(preset="sample")
+    pipe = pipeline(preset="proximal")
     pipe.save_pretrained(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model_index.json", "unet", "scheduler"}
     again = ZeroAIRPipeline.from_pretrained(tmp_path)
     again.set_progress_bar_config(disable=True)
-    assert again.config.preset == "sample"
+    assert again.config.preset == "proximal"
     assert torch.equal(call(again, images()).images, call(pipe, images()).images)
 
 

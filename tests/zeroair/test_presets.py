@@ -61,7 +61,7 @@ def test_composed_alpha_leaves_what_the_short_steps_leave() -> None:
     assert composed_alpha(0.0636, 1.0) == 0.0636
 
 
-@pytest.mark.parametrize(("name", "most"), [("fast", 1), ("sample", 100)])
+@pytest.mark.parametrize(("name", "most"), [("fast", 1), ("sample", 25), ("proximal", 100)])
 def test_evaluations_of_quick_presets_are_few(name: str, most: int) -> None:
     config = preset(name)
     assert config.auxiliary == "none"  # no pool, no second sample
@@ -76,7 +76,7 @@ def test_blind_preset_learns_enough_and_its_pool_is_cheap() -> None:
     assert config.steps * config.fit.inner_steps >= 300
 
 
-@pytest.mark.parametrize("name", ["blind", "fast", "sample", "gdp"])
+@pytest.mark.parametrize("name", ["blind", "fast", "sample", "proximal", "gdp"])
 def test_presets_without_the_authors_features_need_none(name: str) -> None:
     assert not PRESETS[name].needs_features
 

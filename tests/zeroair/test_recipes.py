@@ -29,6 +29,7 @@ ROWS = {
     "blind": "blind",
     "fast": "fast",
     "sample": "sample",
+    "proximal": "proximal",
 }
 
 
@@ -45,7 +46,7 @@ def overrides_in(text: str) -> list[str]:
 def test_rows_are_their_presets(name: str, preset: str) -> None:
     settings = settings_of(name)
     assert settings.sampling == PRESETS[preset]
-    assert (settings.prior is None) == (name in ("blind", "fast", "sample"))
+    assert (settings.prior is None) == (name in ("blind", "fast", "sample", "proximal"))
     assert settings.weights is None
 
 

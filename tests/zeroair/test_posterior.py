@@ -1,4 +1,4 @@
-"""The mean of all photos that fit: for a Gaussian prior it is known in closed form."""
+"""The photos that fit, their mean and draws of them: for a Gaussian prior both are known in closed form."""
 
 import math
 
@@ -10,7 +10,8 @@ from restorekit.errors import UsageError
 from restorekit.priors.gaussian_diffusion_prior import GaussianDiffusionPrior
 from restorekit.priors.pixel_diffusion import make_scheduler, to_signed, to_unsigned
 from restorekit.zeroair.degradation_model import Levels
-from restorekit.zeroair.posterior_mean import nearest_timestep, posterior_mean
+from restorekit.zeroair.posterior import nearest_timestep, posterior_mean, posterior_sample
+from restorekit.zeroair.presets import PRESETS
 from restorekit.zeroair.restorer import RunProgress, ZeroAIRRestorer
 from restorekit.zeroair.settings import ZeroAIRSettings
 
@@ -35,6 +36,38 @@ def test_mean_is_that_of_the_closed_form(timestep: int, photo: torch.Tensor) -> 
     expected = (VARIANCE * observed + spread**2 * MEAN) / (VARIANCE + spread**2)
     torch.testing.assert_close(to_signed(found), expected, atol=2e-4, rtol=0)
     assert levels.factor < 0.9 or photo is USUAL
+
+
+@pytest.mark.parametrize("timestep", [60, 400])
+@pytest.mark.parametrize("photo", [USUAL, 0.3 * USUAL + 0.6], ids=["usual", "veiled"])
+def test_samples_have_mean_and_spread_of_the_closed_form(timestep: int, photo: torch.Tensor) -> None:
+    """c / (c + s²) of the observation about the mean, and c s² / (c + s²), s the noise once φ is undone."""
+    levels, spread = Levels(photo), deviation(timestep)
+    degraded = torch.full((1, 3, 64, 64), 0.75) * levels.factor + levels.black
+    found = posterior_sample(
+        GaussianDiffusionPrior(MEAN, VARIANCE, learn_variance=True),  # the fixed one lacks 4 % of it at 61 steps
+        degraded,
+        levels,
+        sigma=spread / 2 * float(levels.factor),
+        steps=timestep + 1,
+        generator=torch.Generator().manual_seed(0),
+    )
+    values, count = to_signed(found), found.numel()
+    variance = VARIANCE * spread**2 / (VARIANCE + spread**2)
+    mean = (VARIANCE * 0.5 + spread**2 * MEAN) / (VARIANCE + spread**2)
+    assert float(values.mean()) == pytest.approx(mean, abs=4 * math.sqrt(variance / count) + 1e-3)
+    assert float(values.std()) == pytest.approx(math.sqrt(variance), rel=0.03)  # the last step adds no noise
+
+
+def test_sample_evaluates_as_often_as_asked_and_depends_on_its_generator_alone() -> None:
+    noisy = USUAL + 0.1 * torch.randn(USUAL.shape, generator=torch.Generator().manual_seed(0))
+    restorer = ZeroAIRRestorer("zeroair", ZeroAIRSettings(preset="sample"), prior=PRIOR)
+    seen: list[RunProgress] = []
+    restorer.on_progress = seen.append
+    first, again = (restorer.restore(noisy, generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert len(seen) == 2 * PRESETS["sample"].steps
+    assert torch.equal(first, again)
+    assert not torch.equal(restorer.restore(noisy, generator=torch.Generator().manual_seed(6)), first)
 
 
 def test_levels_are_undone_exactly() -> None:
