@@ -1,5 +1,6 @@
 """Options that several commands share, so that a thing has one name everywhere."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ __all__ = [
     "Format",
     "Inputs",
     "Json",
+    "KnownSet",
+    "KnownSetData",
     "Metrics",
     "Output",
     "Precision",
@@ -20,6 +23,7 @@ __all__ = [
     "Seed",
     "Set",
     "Tile",
+    "known_set",
     "suffix_of",
 ]
 
@@ -38,7 +42,7 @@ Degrade = Annotated[
 Metrics = Annotated[
     list[str],
     typer.Option(
-        "--metric", help="psnr, ssim, ms-ssim, lpips, niqe, or a full address such as 'psnr\\[y-studio|crop4]'."
+        "--metric", help="psnr, ssim, ms-ssim, psnr-affine, lpips, niqe, or a full address such as 'psnr\\[y-studio|crop4]'."
     ),
 ]
 Preset = Annotated[str, typer.Option("--preset", help="Protocol of a field: kair, basicsr-y, promptir, tao, lol ...")]
@@ -48,6 +52,17 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="With a photo's name it
 Tile = Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in px; 0 chooses from free memory.")]
 Set = Annotated[list[str], typer.Option("--set", help="Change one value of a recipe: config.options.sigma=15.")]
 Format = Annotated[str, typer.Option("--format", help="png, jpg, tif or webp; that of the input when left out.")]
+KnownSet = Annotated[
+    str,
+    typer.Option(
+        "--set",
+        metavar="NAME[:SPLIT]",
+        help="A known data set instead, such as lol-v1:test; see 'restorekit data list'.",
+    ),
+]
+KnownSetData = Annotated[
+    str, typer.Option("--data", help="Where --set lies: its own folder, or a folder of data sets with their names.")
+]
 CommercialSafe = Annotated[
     bool,
     typer.Option(
@@ -55,6 +70,27 @@ CommercialSafe = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def known_set(name: str, data: str, *, others: Sequence[str]) -> str | None:
+    """What ``--set`` asks for, if it does.
+
+    Args:
+        name: of ``--set``.
+        data: of ``--data``.
+        others: photos and references that were given; empty texts are none.
+
+    Raises:
+        UsageError: one of ``--set`` and ``--data`` without the other, or beside photos.
+    """
+    given = [text for text in others if text]
+    if bool(name) != bool(data):
+        raise UsageError(
+            f"--{'data' if data else 'set'}: expected --set NAME --data FOLDER, got one of them; give both"
+        )
+    if name and given:
+        raise UsageError(f"--set {name}: expected no other photos, got {', '.join(given)}; drop one")
+    return name or None
 
 
 def suffix_of(format: str) -> str | None:

@@ -41,8 +41,8 @@ class ZeroAIRSettings(PriorConfig):
     """The ``[config]`` table of a ZeroAIR recipe; network, weighting and gamma are for training alone."""
 
     preset: str = DEFAULT_PRESET
-    """Where ``sampling`` starts from: reference-dehaze, reference-low-light, reference-denoise, blind, fast, sample or
-    gdp."""
+    """Where ``sampling`` starts from: reference-dehaze, reference-low-light, reference-denoise, blind, fast, sample,
+    proximal or gdp."""
     ablations: tuple[str, ...] = ()
     """Rows of the paper's ablation tables, put onto the preset in this order; such as no-stage-2 or gan-lsgan."""
     sampling: ZeroAIRConfig = PRESETS[DEFAULT_PRESET]

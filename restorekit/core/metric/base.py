@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restorekit.core.image.convention import Images
-from restorekit.core.metric.fidelity import PSNR, SSIM, MultiScaleSSIM
+from restorekit.core.metric.fidelity import PSNR, SSIM, AffinePSNR, MultiScaleSSIM
 from restorekit.core.metric.no_reference import NIQE
 from restorekit.core.metric.perceptual import LPIPS
 from restorekit.core.metric.preparation import Reference
@@ -49,7 +49,7 @@ class Metric(Protocol):
 
 METRICS: Mapping[str, type[Metric]] = {
     metric.name: metric  # type: ignore[misc]
-    for metric in (PSNR, SSIM, MultiScaleSSIM, LPIPS, NIQE)
+    for metric in (PSNR, SSIM, MultiScaleSSIM, AffinePSNR, LPIPS, NIQE)
 }
 """Every metric by name; ``METRICS[name].description`` is the line a help text shows."""
 

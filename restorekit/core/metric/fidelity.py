@@ -1,4 +1,4 @@
-"""PSNR, SSIM and MS-SSIM: how close a restored image is to its reference, pixel by pixel and structure by structure."""
+"""PSNR, SSIM and their kin: how close a restored image is to its reference, in pixels and in structure."""
 
 from typing import ClassVar
 
@@ -13,11 +13,15 @@ from restorekit.core.metric.protocol import MetricProtocol, check_protocol, defa
 from restorekit.core.metric.structure import WINDOWS, Window, mean_structure
 from restorekit.errors import ImageError
 
-__all__ = ["PSNR", "SSIM", "MultiScaleSSIM"]
+__all__ = ["PSNR", "SSIM", "AffinePSNR", "MultiScaleSSIM"]
+
+
+EXACT = 1e-14
+"""Mean squared error, of images in [0, 1], that a fit leaves by rounding alone."""
 
 
 class _Fidelity:
-    """What the three share: a reference is needed, higher is better."""
+    """What they share: a reference is needed, higher is better."""
 
     name: ClassVar[str]
     unit: ClassVar[str] = ""
@@ -52,6 +56,32 @@ class PSNR(_Fidelity):
         squares = (first - second).square()
         error = squares.mean(dim=(1, 2, 3), dtype=accumulator(squares))
         return 10.0 * torch.log10(PEAK**2 / error)
+
+
+class AffinePSNR(_Fidelity):
+    """PSNR once colours and exposure are right: a 3x4 colour matrix is fitted to the reference by least squares.
+
+    Haze and darkness change colours far more than content, so PSNR tells who guessed the colours; this tells the rest.
+    It sees the answer, so it is no restorer's score.
+    """
+
+    name = "psnr-affine"
+    description = "PSNR in dB once the colour matrix that fits the reference best is applied; higher is better"
+    unit = "dB"
+    decimals = 2
+
+    def score(self, restored: Images, reference: Reference | None) -> Float[Tensor, "batch"]:
+        """One value per image, in dB, at least that of ``PSNR``; +inf where the fit is exact.
+
+        Raises:
+            ImageError: no reference, or sizes that differ.
+        """
+        first, second = prepare_pair(restored, reference, self.protocol, name=self.name)
+        colours, target = (levels.flatten(2).mT.to(accumulator(levels)) / PEAK for levels in (first, second))
+        known = F.pad(colours, (0, 1), value=1.0)
+        matrix = torch.linalg.pinv(known.mT @ known, hermitian=True) @ (known.mT @ target)  # gray has no single one
+        error = (known @ matrix - target).square().mean(dim=(1, 2))
+        return -10.0 * torch.log10(torch.where(error < EXACT, 0.0, error))
 
 
 class SSIM(_Fidelity):

@@ -74,6 +74,7 @@ CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "gt_mean": GT_MEAN,
     },
     "ms-ssim": {"channel": CHANNELS, "depth": DEPTHS, "window": ("gauss11",), "gt_mean": GT_MEAN},
+    "psnr-affine": {"depth": DEPTHS},
     "lpips": {"depth": DEPTHS, "network": ("net=alex", "net=vgg", "net=squeeze"), "gt_mean": GT_MEAN},
     "niqe": {"channel": ("y-full",), "depth": DEPTHS, "parameters": ("params=restorekit-1",)},
 }

@@ -96,7 +96,7 @@ def test_make_metric_keeps_the_default_of_metrics_the_preset_does_not_name() -> 
 
 def test_make_metric_refuses_unknown_names() -> None:
     with pytest.raises(
-        SpecError, match="metric: expected one of psnr, ssim, ms-ssim, lpips, niqe, got 'ssmi'; did you"
+        SpecError, match="metric: expected one of psnr, ssim, ms-ssim, psnr-affine, lpips, niqe, got 'ssmi'; did you"
     ):
         make_metric("ssmi")
     with pytest.raises(SpecError, match="preset: expected one of kair"):

@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from restorekit.core.metric import structure
-from restorekit.core.metric.fidelity import PSNR, SSIM, MultiScaleSSIM
+from restorekit.core.metric.fidelity import PSNR, SSIM, AffinePSNR, MultiScaleSSIM
 from restorekit.core.metric.protocol import parse_address
 from restorekit.errors import ImageError
 
@@ -53,6 +53,27 @@ def test_psnr_of_a_constant_difference_is_its_closed_form(step: int) -> None:
 def test_psnr_of_identical_images_is_infinite(photo: Photo, tensor: ToTensor) -> None:
     images = tensor(photo("coffee", 20, 20))
     assert PSNR().score(images, images.clone()).tolist() == [math.inf]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_affine_psnr_is_that_after_least_squares(kind: str, photo: Photo, tensor: ToTensor) -> None:
+    clean = photo("coffee", 120, 150)
+    known = np.concatenate([degraded(clean, kind).reshape(-1, 3) / 255, np.ones((120 * 150, 1))], axis=1)
+    target = clean.reshape(-1, 3) / 255
+    matrix = np.linalg.lstsq(known, target, rcond=None)[0]
+    expected = -10 * math.log10(np.square(known @ matrix - target).mean())
+    found = AffinePSNR().score(tensor(degraded(clean, kind)), tensor(clean))
+    assert found.item() == (math.inf if kind == "inverted" else pytest.approx(expected, abs=1e-6))
+
+
+def test_affine_psnr_of_a_gray_image_is_finite(photo: Photo, tensor: ToTensor) -> None:
+    """Its three colours are one, so the matrix is not unique; the error is: that of a line for each colour."""
+    clean = photo("coffee", 60, 60)
+    gray = clean.mean(axis=2).round().astype(np.uint8)
+    lines = [np.polynomial.Polynomial.fit(gray.ravel(), clean[..., c].ravel(), 1) for c in range(3)]
+    error = np.mean([np.square(line(gray) - clean[..., c]).mean() for c, line in enumerate(lines)])
+    found = AffinePSNR().score(tensor(np.stack([gray] * 3, axis=2)), tensor(clean))
+    assert found.item() == pytest.approx(10 * math.log10(255**2 / error), abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -53,7 +53,10 @@ def test_address_with_every_option_reads_back(name: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("psnrr", "metric: expected one of psnr, ssim, ms-ssim, lpips, niqe, got 'psnrr'; did you mean psnr"),
+        (
+            "psnrr",
+            "metric: expected one of psnr, ssim, ms-ssim, psnr-affine, lpips, niqe, got 'psnrr'; did you mean psnr",
+        ),
         ("psnr[y-studoi]", r"psnr: expected options among rgb, .*, cropN; got 'y-studoi'; did you mean y-studio"),
         ("psnr[gauss11]", "psnr: expected options among .* got 'gauss11'"),
         ("ssim[pooled]", "ssim: expected options among .* got 'pooled'"),
