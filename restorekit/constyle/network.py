@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
 from restorekit.constyle.encoder import CODE_SIZE, Code, ConStyleEncoder, Parity, Style
 from restorekit.core.networks.base import NetworkConfig, PlainImages
-from restorekit.core.networks.tone import Curves, Toner, apply_curves, auto_levels, evenly_taught
+from restorekit.core.networks.tone import Curves, Toner, apply_curves, evenly_taught
 
 __all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig", "Survey"]
 
@@ -83,7 +83,7 @@ class ConStyleNetwork(nn.Module):
         self.encoder = ConStyleEncoder(config.parity, config.unet.encoder_width) if config.listens else None
         self.unet = config.unet.build()
         told = CODE_SIZE if config.tones_hear_code and config.unet.use_code else 0
-        self.toner = Toner(told) if config.tones else None
+        self.toner = Toner(told, levels=True) if config.tones else None
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
@@ -114,7 +114,7 @@ class ConStyleNetwork(nn.Module):
         """The tone curves of whole photos, or of smaller views of them, and their code; None for a network without."""
         if self.toner is None:
             return None
-        return evenly_taught(self.toner(photos, code) + auto_levels(photos), photos)
+        return evenly_taught(self.toner(photos, code), photos)
 
     def _toned(self, images: PlainImages, curves: Curves | None) -> PlainImages:
         return images if curves is None else apply_curves(images, curves)

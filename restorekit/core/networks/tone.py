@@ -34,18 +34,23 @@ DIM, VEIL = 0.2, 0.22
 DARKEST_SHARE = 1 / 400
 """What of a thumbnail counts as its darkest; larger shares take more photos of snow or sand for veiled ones."""
 
+MOST = 3.0
+"""Logit of the share of ``auto_levels`` that a fresh ``Toner`` applies: 95 %."""
+
 USUAL_MEAN, USUAL_BLACK = 0.35, 0.05
 """What a photo that is far beyond ``DIM`` or ``VEIL`` is brought to; of [0, 1]."""
 
 
 class Toner(nn.Module):
-    """Thumbnail to curves; a fresh one gives the identity.
+    """Thumbnail to curves; a fresh one gives the identity, or most of ``auto_levels``.
 
     Args:
         told: how many numbers about the photo come from elsewhere; 0: the thumbnail is all there is.
+        levels: start from ``auto_levels``, of which a learned share is applied to each photo: bright scenes look
+            veiled, and what is told may say that they are not.
     """
 
-    def __init__(self, told: int = 0) -> None:
+    def __init__(self, told: int = 0, *, levels: bool = False) -> None:
         super().__init__()
         self.thumbnail = Thumbnail()
         seen = self.thumbnail.features
@@ -53,6 +58,10 @@ class Toner(nn.Module):
         self.curves = nn.Linear(seen, 9)
         nn.init.zeros_(self.curves.weight)
         nn.init.zeros_(self.curves.bias)
+        self.share = nn.Linear(seen, 1) if levels else None
+        if self.share is not None:
+            nn.init.zeros_(self.share.weight)
+            nn.init.constant_(self.share.bias, MOST)
 
     def forward(self, photos: PlainImages, told: Float[Tensor, "batch told"] | None = None) -> Curves:
         """The curves of whole photos, or of smaller views of them, of any size; ``told`` where it was announced."""
@@ -61,6 +70,8 @@ class Toner(nn.Module):
             if self.listen is not None and told is not None:
                 features = self.listen(torch.cat([features, told.float()], dim=1))
             curves: Curves = self.curves(features).unflatten(1, (3, 3))
+            if self.share is not None:
+                curves = curves + self.share(features).sigmoid()[:, :, None] * auto_levels(photos)
             return curves
 
 

@@ -1,5 +1,7 @@
 """Tone curves: the formula, and what a fresh toner makes of any photo."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,20 @@ def test_a_fresh_toner_changes_nothing_and_learns_from_the_first_step(size) -> N
     assert not curves.any()
     curves.sum().backward()
     assert toner.curves.weight.grad.abs().max() > 0
+
+
+def test_a_fresh_toner_applies_most_of_the_levels_and_learns_which_photos_want_them() -> None:
+    photos = torch.stack([0.1 * torch.ones(3, 64, 64), 0.3 * torch.rand(3, 64, 64) + 0.6])
+    toner = Toner(levels=True)
+    assert toner.share is not None
+    torch.testing.assert_close(toner(photos), auto_levels(photos) / (1 + math.exp(-3.0)))
+    optimiser = torch.optim.Adam(toner.share.parameters(), lr=0.05)
+    wanted = torch.tensor([[[1.0]], [[0.0]]]) * auto_levels(photos)  # the dark photo is dark, the bright one no veil
+    for _ in range(100):
+        optimiser.zero_grad()
+        (toner(photos) - wanted).square().sum().backward()
+        optimiser.step()
+    torch.testing.assert_close(toner(photos), wanted, atol=0.05, rtol=0)
 
 
 def test_a_thumbnail_sees_the_area_average_alone() -> None:
