@@ -64,13 +64,12 @@ def card(model: ShippedModel, reports: Mapping[str, Report]) -> str:
     lines += [_line(heading), _line(["---", *["---:"] * 7])]
     lines += [_line([name, *_cells(model.name, report)]) for name, report in reports.items()]
     run = next(iter(reports.values())).run
-    origin = f"commit {run.commit}" if run.commit else "no commit"
     return "\n".join(
         [
             *lines,
             "",
             f"`{SCORED}`, dB; [95 % paired bootstrap-t interval] from {FEWEST_IMAGES} images on; `{run.command}` of "
-            f"restorekit {run.version} ({origin}) on {run.machine.cpu}, {run.machine.cores} cores.",
+            f"{run.code} on {run.machine.cpu}, {run.machine.cores} cores.",
             "",
         ]
     )

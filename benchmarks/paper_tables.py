@@ -1,10 +1,11 @@
 """The tables of the papers, their published numbers beside ours: benchmarks/papers/*.toml to docs/paper_tables.md.
 
-python benchmarks/paper_tables.py [--reports OUT] [--output docs/paper_tables.md]
+python benchmarks/paper_tables.py [--result OUT]... [--output docs/paper_tables.md]
 
-OUT is the output folder of ``restorekit bench SUITE``, with a suite whose data sets are named as the columns say. A row
-is ours where such a report has a model of one of the row's recipes: ``recipe:NAME``, or weights in a folder or file of
-the recipe's last name (``file:runs/table01_lol_snr_clip/weights.safetensors``).
+OUT is a result.json, or the output folder, of ``restorekit bench`` with the suite that a table names. A number is ours
+where such a result has the column's data set by name, measured under the column's address, and a model of one of the
+row's recipes: ``recipe:NAME``, or weights in a folder or file of the recipe's last name
+(``file:runs/table01_lol_snr_clip/weights.safetensors``).
 """
 
 import argparse
@@ -19,11 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from restorekit import Report
 from restorekit.core.metric.protocol import format_address, parse_address
-from restorekit.suite import report_folder
+from restorekit.suite import load_result
 
 __all__ = ["PAPERS", "Column", "PaperTable", "Row", "load_tables", "main", "render"]
 
 PAPERS = Path(__file__).parent / "papers"
+
+Ours = tuple[float, int] | None
+"""Mean and number of images; None: not measured."""
 
 DECIMALS = {"PSNR": 2, "SSIM": 3, "LPIPS": 3, "PSNR gain": 2, "weights added, millions": 2}
 """How the papers print each metric."""
@@ -39,6 +43,7 @@ class Column(_Part):
     dataset: str = Field(description="as a suite of ours names the set")
     metric: Literal["PSNR", "SSIM", "LPIPS", "PSNR gain", "weights added, millions"]
     address: str | None = Field(default=None, description="full address of the metric in our reports, where it has one")
+    average: bool = Field(default=False, description="of this metric over the columns that have an address")
 
     @field_validator("address")
     @classmethod
@@ -102,6 +107,7 @@ class PaperTable(_Part):
     table: str = Field(description="its number in the paper, or why there is none")
     source: str = Field(description="where the published numbers were read")
     protocol: str = Field(description="data, training and measurement")
+    suite: str = Field(default="", description="what measures the columns that have an address, as bench takes it")
     reason: str = Field(description="why rows with a recipe are not measured")
     notes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -125,11 +131,10 @@ class PaperTable(_Part):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reports", type=Path, metavar="OUT")
+    parser.add_argument("--result", type=Path, metavar="OUT", action="append", default=[], dest="results")
     parser.add_argument("--output", type=Path, metavar="FILE.md")
     chosen = parser.parse_args(arguments)
-    folders = sorted(chosen.reports.glob("*/report.json")) if chosen.reports else []
-    text = render(load_tables(), {path.parent.name: Report.load(path) for path in folders})
+    text = render(load_tables(), [load_result(path).reports for path in chosen.results])
     if chosen.output:
         chosen.output.write_text(text, encoding="utf-8")
     else:
@@ -151,27 +156,35 @@ def load_tables(folder: Path = PAPERS) -> dict[str, PaperTable]:
     return tables
 
 
-def render(tables: Mapping[str, PaperTable], reports: Mapping[str, Report]) -> str:
+def render(tables: Mapping[str, PaperTable], results: Sequence[Mapping[str, Report]] = ()) -> str:
     """The page: a section for each table.
 
     Args:
         tables: as ``load_tables`` gives them.
-        reports: of our own runs, by the folder of their data set (``restorekit.suite.report_folder``).
+        results: of our own runs, reports by the name of their data set; the first that has a number counts.
     """
-    return "\n".join([_HEAD, *(_section(table, reports) for table in tables.values())])
+    return "\n".join([_HEAD, *(_section(table, results) for table in tables.values())])
 
 
 _HEAD = """# The tables of the papers
 
-What the papers print, and what we measured. A number is the published one; where a report of ours has the row, ours
+What the papers print, and what we measured. A number is the published one; where a result of ours has the row, ours
 follows in bold. *not measured* says why there is none; *not available*: the paper's number could not be had.
 
-Made by `python benchmarks/paper_tables.py --output docs/paper_tables.md` from `benchmarks/papers/*.toml`; with
-`--reports OUT`, the output folder of `restorekit bench`, our numbers come in. Not edited by hand.
+Every table names the suite that measures its columns, each set under the table's own protocol. FOLDER holds the
+[data sets](datasets.md#where-sets-lie); those that are absent are left out.
+
+```sh
+restorekit bench papers/zeroair --data FOLDER --models recipe:zeroair/hsts_dehaze -o OUT
+python benchmarks/paper_tables.py --result OUT --output docs/paper_tables.md
+```
+
+The second command makes this page, from `benchmarks/papers/*.toml`; `--result` may come several times. A number of ours
+stands where a result has the column's data set, the column's exact protocol and the row's model. Not edited by hand.
 """
 
 
-def _section(table: PaperTable, reports: Mapping[str, Report]) -> str:
+def _section(table: PaperTable, results: Sequence[Mapping[str, Report]]) -> str:
     place = f"table {table.table}" if table.table.isdigit() else table.table
     shown = [name for name in ("method", "base", "prior", "setting") if any(getattr(row, name) for row in table.rows)]
     numbers = [_heading(column, table.columns) for column in table.columns]
@@ -180,13 +193,13 @@ def _section(table: PaperTable, reports: Mapping[str, Report]) -> str:
         "",
         f"{table.paper}, [arXiv:{table.arxiv}](https://arxiv.org/abs/{table.arxiv}), {place}. Numbers: {table.source}.",
         "",
-        f"Protocol: {table.protocol}",
+        f"Protocol: {table.protocol}{f' Suite: `{table.suite}`.' if table.suite else ''}",
         "",
         _line([*shown, "recipe or model", *numbers, "ours"]),
         _line([*["---"] * (len(shown) + 1), *["---:"] * len(numbers), "---"]),
     ]
     for row in table.rows:
-        ours = [_measured(row, column, reports) for column in table.columns]
+        ours = _measured(row, table.columns, results)
         cells = [_cell(*pair) for pair in zip(table.columns, row.published, ours, strict=True)]
         recipes = ", ".join(map(str, row.recipes)) or (f"`{row.model}`" if row.model else "–")
         lines.append(_line([*(getattr(row, name) for name in shown), recipes, *cells, _said(table, row, ours)]))
@@ -201,9 +214,17 @@ def _heading(column: Column, columns: Sequence[Column]) -> str:
     return column.metric if alone else f"{column.dataset} {column.metric}"
 
 
-def _measured(row: Row, column: Column, reports: Mapping[str, Report]) -> tuple[float, int] | None:
-    """Mean and number of images of this row in our report of the column's data set."""
-    report = reports.get(report_folder(column.dataset))
+def _measured(row: Row, columns: Sequence[Column], results: Sequence[Mapping[str, Report]]) -> list[Ours]:
+    """Mean and number of images of this row in our results, for each column."""
+    single = [next((ours for reports in results if (ours := _found(row, column, reports))), None) for column in columns]
+    return [
+        _average(column.metric, columns, single) if column.average else ours
+        for column, ours in zip(columns, single, strict=True)
+    ]
+
+
+def _found(row: Row, column: Column, reports: Mapping[str, Report]) -> Ours:
+    report = reports.get(column.dataset)
     if report is None or column.address is None:
         return None
     model = next((info.name for info in report.models if row.is_made_by(info.name, column.dataset)), None)
@@ -215,7 +236,14 @@ def _measured(row: Row, column: Column, reports: Mapping[str, Report]) -> tuple[
     return (float(np.mean(values)), len(values)) if values else None
 
 
-def _cell(column: Column, published: float | str, ours: tuple[float, int] | None) -> str:
+def _average(metric: str, columns: Sequence[Column], single: Sequence[Ours]) -> Ours:
+    """Over all columns of the metric that are measured by an address; None unless all of them are."""
+    ours = [one for column, one in zip(columns, single, strict=True) if column.metric == metric and column.address]
+    known = [one for one in ours if one is not None]
+    return (float(np.mean([mean for mean, _ in known])), sum(n for _, n in known)) if ours and known == ours else None
+
+
+def _cell(column: Column, published: float | str, ours: Ours) -> str:
     text = published if isinstance(published, str) else _number(column, published)
     return text if ours is None else f"{text} **{_number(column, ours[0])}**"
 
@@ -225,7 +253,7 @@ def _number(column: Column, value: float) -> str:
     return f"{value:{sign}.{DECIMALS[column.metric]}f}"
 
 
-def _said(table: PaperTable, row: Row, ours: Sequence[tuple[float, int] | None]) -> str:
+def _said(table: PaperTable, row: Row, ours: Sequence[Ours]) -> str:
     counts = [str(one[1]) for one in ours if one is not None]
     if not counts:
         return f"not measured: {row.reason or table.reason}"

@@ -8,25 +8,28 @@ print(report.table().to_markdown())
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 from restorekit.adapt import AnyImage, InMemory, map_image, samples_of
 from restorekit.auto import AUTO, AutoModel
-from restorekit.comparison import ComparisonOptions, clear_journal, compare_subjects, degraded_subjects, paired_subjects
+from restorekit.comparison import ComparisonOptions, clear_journal, compare_subjects, find_subjects
 from restorekit.core.degradation.chain import degrade_images, parse_degradation
 from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Samples, from_images, to_images
 from restorekit.core.image.files import SourceImage
-from restorekit.core.image.pairs import evenly_spaced, list_images, pair_images
+from restorekit.core.image.pairs import list_images, pair_images
 from restorekit.core.image.samples import is_sample, sample_file_name
 from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.metric.base import make_metric
 from restorekit.core.metric.protocol import aggregate
 from restorekit.core.randomness import derive_seed, generator_for
 from restorekit.core.restorer import Restorer
+from restorekit.datasets.copies import find_copy, shortfall
+from restorekit.datasets.known_sets import find_split
+from restorekit.datasets.results import results_with_clean
 from restorekit.errors import UsageError
 from restorekit.report.record import Report
 from restorekit.zoo import DEFAULT_MODEL, load
@@ -154,9 +157,10 @@ class Scores:
 def score(
     restored: AnyImage,
     clean: AnyImage | None = None,
-    metrics: Sequence[str] = ("psnr", "ssim"),
+    metrics: Sequence[str] = (),
     *,
     preset: str | None = None,
+    dataset: str | None = None,
     on_image: Callable[[str], None] | None = None,
 ) -> Scores:
     """Measure an image, or a folder of images, against its reference.
@@ -164,20 +168,26 @@ def score(
     Args:
         restored: one image of any kind, or a folder.
         clean: the reference of the same kind, with the same names in a folder; None for metrics without reference.
-        metrics: names or full addresses, such as ``psnr`` or ``psnr[y-studio|crop4]``.
+        metrics: names or full addresses, such as ``psnr`` or ``psnr[y-studio|crop4]``; PSNR and SSIM when empty, or
+            the protocol of ``dataset``.
         preset: a field's protocol, such as ``kair`` or ``basicsr-y``.
+        dataset: a known set such as ``lol-v1:test``; ``clean`` is then the folder where it lies, and ``restored`` one
+            of results that are named as the set's inputs.
         on_image: called before each image with its name.
 
     Raises:
         UsageError: a metric needs a reference, names do not match.
         SpecError: no such metric or protocol.
     """
-    chosen = [make_metric(text, preset=preset) for text in metrics]
+    pairs: Iterable[tuple[str, AnyImage, AnyImage | None]]
+    pairs, protocol = _results_on(dataset, restored, clean) if dataset else (_matched(restored, clean), ())
+    texts = metrics or (not preset and protocol) or ("psnr", "ssim")
+    chosen = [make_metric(text, preset=preset) for text in texts]
     needing = [metric.address for metric in chosen if metric.needs_reference and clean is None]
     if needing:
         raise UsageError(f"score: expected a clean reference for {', '.join(needing)}, got none")
     images: dict[str, dict[str, float]] = {}
-    for name, restored_one, clean_one in _matched(restored, clean):
+    for name, restored_one, clean_one in pairs:
         if on_image:
             on_image(name)
         pair = [None if image is None else to_images(samples_of(image)) for image in (restored_one, clean_one)]
@@ -195,6 +205,7 @@ def compare(
     *,
     clean: str | Path | None = None,
     degrade: str | None = None,
+    dataset: str | None = None,
     models: Sequence[str] = (),
     output: str | Path | None = None,
     options: ComparisonOptions | None = None,
@@ -206,6 +217,9 @@ def compare(
         inputs: photos, folders or ``sample:`` names. They are degraded photos, unless ``degrade`` is given.
         clean: the reference, or a folder of references with the same names.
         degrade: a spec; ``inputs`` are then clean photos that are degraded here.
+        dataset: a known set such as ``lol-v1:test`` (see ``restorekit data list``); ``inputs`` is then the folder where
+            it lies, or a folder of data sets. Its pairs are compared, or with ``degrade`` its clean photos; under the
+            protocol of its papers unless ``options`` name metrics or a preset.
         models: restorers to compare, besides the degraded input and the classical rows, which are always there.
         output: folder for table.md, scores.csv, report.json, sheet.png and index.html; nothing is written when None. An
             interrupted comparison goes on there.
@@ -213,22 +227,21 @@ def compare(
         on_step: called before each restoration with (image, model).
 
     Raises:
-        UsageError: both ``clean`` and ``degrade``, unmatched names, unknown models or metrics.
+        UsageError: ``clean`` beside ``degrade`` or ``dataset``, unmatched names, unknown models or metrics; the set is
+            not there.
     """
-    if clean is not None and degrade is not None:
-        raise UsageError("compare: expected either clean references or a degradation, got both; drop one")
     options = options or ComparisonOptions()
     keep = options.journal is not None
     if output is not None and not keep:
         options = replace(options, journal=Path(output))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    if clean is not None:
-        if len(paths) != 1:
-            raise UsageError(f"compare: expected one file or folder beside clean references, got {len(paths)}")
-        subjects = paired_subjects(evenly_spaced(pair_images(paths[0], clean), options.photos))
-    else:
-        subjects = degraded_subjects(evenly_spaced(list_images(paths), options.photos), degrade, seed=options.seed)
+    if dataset is not None and not (options.metrics or options.preset):
+        options = replace(options, metrics=find_split(dataset)[0].protocol)
+    chosen: dict[str, Any] = {"clean": clean, "degrade": degrade, "dataset": dataset}
+    subjects = find_subjects(paths, **chosen, seed=options.seed, photos=options.photos)
     report = compare_subjects(subjects, models, options, degradation=degrade, on_step=on_step)
+    if dataset is not None and (short := shortfall(find_copy(paths[0], dataset))):
+        report = report.model_copy(update={"notes": (*report.notes, short)})
     if output is not None:
         report.save(Path(output))
         if not keep:
@@ -260,3 +273,13 @@ def _matched(restored: AnyImage, clean: AnyImage | None) -> list[tuple[str, AnyI
             return [(entry.name, entry.path, None) for entry in list_images([restored])]
         return [(pair.name, pair.degraded, pair.clean) for pair in pair_images(restored, clean)]
     return [(_name_of(restored) or "image", restored, clean)]
+
+
+def _results_on(
+    dataset: str, restored: AnyImage, data: AnyImage | None
+) -> tuple[Iterable[tuple[str, AnyImage, AnyImage | None]], Sequence[str]]:
+    """Names, results and clean images of a known set, and its protocol."""
+    if not (isinstance(restored, str | Path) and isinstance(data, str | Path)):
+        raise UsageError(f"score: expected a folder of results, and the folder that holds {dataset}; give two paths")
+    located = find_copy(data, dataset)
+    return results_with_clean(located, restored), located.dataset.protocol

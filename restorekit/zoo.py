@@ -5,7 +5,8 @@ A model text is one of
 - ``base``: a model whose weights come with the package (``restorekit.shipped``),
 - ``classical:nlm`` or ``classical:nlm:key=value,key=value``: a restorer that needs no weights,
 - ``recipe:classical/nlm_sigma25``: a recipe that ships, or the path of one,
-- ``file:weights.safetensors``: what training or conversion wrote; the file says which network it is for,
+- ``file:weights.safetensors``: what training or conversion wrote; the file says which network it is for. Settings of
+  its method can be changed, as in ``file:weights.safetensors:swap=zero``, or ``refine:swap=zero`` for one that ships,
 - ``spandrel:FILE``: somebody else's checkpoint (extra ``zoo``),
 - ``python:module:factory``: any callable; ``factory()`` returns a restorer, a module or a function on images.
 """
@@ -139,7 +140,7 @@ def shipped_weights() -> list["WeightFile"]:
 
 
 def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
-    """A text that changes when the model does: for models made from a file, also when that file's content does.
+    """A text that changes when the model does: with the content of its file, or the source of its Python code.
 
     Raises:
         ModelError, RecipeError: the file is absent.
@@ -149,9 +150,14 @@ def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
     family, _, rest = model.partition(":")
     if family == "recipe":
         return f"{model} {recipe_hash(load_recipe(rest, overrides))}"
+    place, _ = _split_options(model)
     if family in ("file", "spandrel"):
-        return f"{model} {sha256_of(Path(rest))}"
-    shipped = shipped_models().get(model)
+        return f"{model} {sha256_of(Path(place.partition(':')[2]))}"
+    if family == "python":
+        from restorekit.core.networks.source import source_digest
+
+        return f"{model} {source_digest(rest.partition(':')[0])}"
+    shipped = shipped_models().get(place)
     return f"{model} {shipped.sha256}" if shipped else model
 
 
@@ -249,10 +255,11 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
         if name not in CLASSICAL:
             raise _unknown(f"classical:{name}")
         return build_classical(name, _parse_options(model, options))
-    if model in (shipped := shipped_models()):
-        return _from_file(model, shipped[model].file().path)
+    place, options = _split_options(model)
+    if place in (shipped := shipped_models()):
+        return _from_file(model, shipped[place].file().path, options)
     if family == "file" and rest:
-        return _from_file(model, Path(rest))
+        return _from_file(model, Path(place.partition(":")[2]), options)
     if family == "spandrel" and rest:
         from restorekit.core.networks import load_foreign
 
@@ -264,16 +271,38 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
     raise _unknown(model)
 
 
-def _from_file(name: str, path: Path) -> "Restorer":
-    """A weight file says which method, and with which settings, or at least which network it is for."""
+def _split_options(model: str) -> tuple[str, str]:
+    """``refine:swap=zero`` is ``refine`` with an option; so is ``file:FILE:swap=zero``, unless a file is called so.
+
+    >>> _split_options("file:a.safetensors:swap=zero"), _split_options("refine")
+    (('file:a.safetensors', 'swap=zero'), ('refine', ''))
+    """
+    place, _, options = model.rpartition(":")
+    is_model = place in shipped_models() or place.startswith("file:")
+    is_option = is_model and "=" in options and not Path(model.partition(":")[2]).exists()
+    return (place, options) if is_option else (model, "")
+
+
+def _from_file(name: str, path: Path, options: str = "") -> "Restorer":
+    """A weight file says which method, and with which settings, or at least which network it is for.
+
+    Args:
+        name: as the restorer is called.
+        path: the weight file.
+        options: ``key=value,...``, in place of what the file says of its method's settings.
+    """
     from restorekit.core.networks import network_restorer, read_description
     from restorekit.core.weights import load_metadata
 
     metadata = load_metadata(path)
+    changes = _parse_options(name, options)
     if "method" not in metadata:
+        if changes:
+            raise ModelError(f"{name}: expected no options, since {path} holds a plain network, got {options}")
         return network_restorer(name, read_description(path)[1], path)
     method = method_of(metadata["method"])
-    config = parse_document(method.config, json.loads(metadata["method_config"]), str(path), prefix="config.")
+    settings = json.loads(metadata["method_config"]) | changes
+    config = parse_document(method.config, settings, str(path), prefix="config.")
     restorer = method.restorer(config.model_copy(update={"weights": str(path)}))
     restorer.name = name
     return restorer

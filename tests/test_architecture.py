@@ -43,7 +43,7 @@ GROUND_ONLY = ("core.randomness", "core.weights", "core.placement", "core.option
 
 BENCHMARK_EXCEPTIONS = {
     "code_probe.py": ("restorekit.constyle", "restorekit.core.degradation.chain", "restorekit.core.randomness"),
-    "diagnose.py": ("restorekit.core", "restorekit.diagnosis", "restorekit.report.record"),
+    "diagnose.py": ("restorekit.core", "restorekit.diagnosis"),
     "fit_diagnosis.py": ("restorekit.core", "restorekit.diagnosis"),
     "fit_niqe.py": ("restorekit.core.metric", "restorekit.core.image.convention"),
     "arms.py": ("restorekit.report", "restorekit.shipped", "restorekit.statistics", "restorekit.suite"),

@@ -8,11 +8,18 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 import restorekit
-from restorekit.comparison import ComparisonOptions, centred_region, degraded_subjects
+from restorekit.comparison import ComparisonOptions, centred_region, degraded_subjects, rows
+from restorekit.core.classical import CLASSICAL
 from restorekit.core.image.pairs import list_images
 from restorekit.errors import ModelError, UsageError
 
-FAST = ComparisonOptions(classical=("median", "gamma"))
+FAST = ComparisonOptions()
+
+
+@pytest.fixture(autouse=True)
+def two_classical_rows(monkeypatch):
+    """All of them take a while; one test takes them."""
+    monkeypatch.setattr(rows, "ALWAYS", ("median", "gamma"))
 
 
 @pytest.fixture
@@ -30,6 +37,14 @@ def test_input_and_classical_rows_are_always_there(photo):
     report = restorekit.compare(photo, degrade="noise:sigma=25", options=FAST)
     assert [model.kind for model in report.models] == ["input", "classical", "classical"]
     assert report.images == ("ramp.png",)
+
+
+def test_no_option_drops_the_input_or_a_classical_row(monkeypatch):
+    monkeypatch.undo()
+    names = {"input", *(f"classical:{short}" for short in CLASSICAL)}
+    assert {row.info.name for row in rows.build_rows([], ComparisonOptions())} == names
+    with pytest.raises(TypeError, match="classical"):
+        ComparisonOptions(classical=())
 
 
 def test_named_classical_models_are_rows_of_their_own(photo):
@@ -91,7 +106,7 @@ def test_noise_stays_as_drawn_unless_the_spec_clips_it(photo):
 
 def test_without_reference_only_blind_metrics_are_allowed(photo):
     with pytest.raises(UsageError, match=r"expected metrics without reference, got psnr"):
-        restorekit.compare(photo, options=ComparisonOptions(metrics=["psnr"], classical=("gamma",)))
+        restorekit.compare(photo, options=ComparisonOptions(metrics=["psnr"]))
 
 
 def test_clean_and_degrade_exclude_each_other(photo):
@@ -109,7 +124,7 @@ def test_typos_cost_no_work(photo):
 
 
 def test_large_photos_are_measured_on_one_centred_region(photo):
-    options = ComparisonOptions(classical=("gamma",), region_megapixels=0.001)
+    options = ComparisonOptions(region_megapixels=0.001)
     report = restorekit.compare(photo, degrade="noise:sigma=25", models=["classical:median"], options=options)
     assert "0.001" in report.run.region
     shapes = {picture.shape for picture in report.pictures["ramp.png"].values()}

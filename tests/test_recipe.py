@@ -28,13 +28,12 @@ def test_every_shipped_recipe_is_valid_and_builds(name):
 @pytest.mark.parametrize("name", list_packaged("suites"))
 def test_every_shipped_suite_is_valid(name):
     from restorekit.core.degradation.chain import parse_degradation
-    from restorekit.core.metric.base import make_metric
+    from restorekit.core.metric.protocol import format_address, parse_address
 
     suite = load_suite(name)
     for entry in suite.sets:
         assert entry.degrade is None or parse_degradation(entry.degrade)
-    for metric in suite.metrics:
-        assert make_metric(metric).address
+        assert all(format_address(*parse_address(text)) == text for text in suite.metrics_of(entry) if "[" in text)
 
 
 @pytest.mark.parametrize(("kind", "folder"), [("recipes", "recipes"), ("suites", "benchmarks/suites")])

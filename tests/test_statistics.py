@@ -1,5 +1,6 @@
 """Interval, sign-flip test and Holm's correction against simulation, closed forms, scipy and naive loops."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 from scipy import stats
 
 from restorekit.errors import UsageError
-from restorekit.statistics import Interval, bootstrap_t_interval, holm, paired_permutation_test, win_rate
+from restorekit.statistics import (
+    Interval,
+    bootstrap_t_interval,
+    holm,
+    images_needed,
+    paired_permutation_test,
+    win_rate,
+)
 
 
 def coverage(draw, mean: float, *, count: int, trials: int, resamples: int = 400) -> float:
@@ -260,6 +268,27 @@ def test_holm_keeps_the_chance_of_any_false_alarm():
     generator = np.random.default_rng(1)
     alarms = [min(holm(generator.random(10))) <= 0.05 for _ in range(2000)]
     assert np.mean(alarms) == pytest.approx(1 - (1 - 0.05 / 10) ** 10, abs=0.015)
+
+
+def least_p(count: int) -> float:
+    """The p of the clearest differences there are, all equal to 1: every sign pattern by itself."""
+    sums = [abs(sum(signs)) for signs in itertools.product((-1, 1), repeat=count)]
+    return sum(total >= count for total in sums) / len(sums)
+
+
+@pytest.mark.parametrize("tests", [1, 2, 3, 6, 7, 11, 25, 26, 102])
+def test_images_needed_are_the_fewest_that_can_survive_holm(tests):
+    """Against trying: the clearest differences, as many tests of them, each p corrected step by step."""
+    fewest = next(count for count in range(1, 13) if tests * least_p(count) <= 0.05)  # Holm's factor of the least p
+    assert images_needed(tests) == fewest
+    assert max(holm([paired_permutation_test(np.ones(fewest))] * tests)) <= 0.05
+    assert min(holm([paired_permutation_test(np.ones(fewest - 1))] * tests)) > 0.05
+
+
+def test_images_needed_know_that_drawn_patterns_have_a_least_p_of_their_own():
+    assert (images_needed(103), images_needed(500), images_needed(501)) == (13, 13, None)  # 1 / 10001 is the least p
+    assert images_needed(1, resamples=10) == 6
+    assert images_needed(3, alpha=0.2) == 5  # 3 x 2 / 32
 
 
 def test_win_rate_counts_ties_half_and_leaves_out_nan():

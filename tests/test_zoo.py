@@ -113,3 +113,16 @@ def test_identity_of_a_model_follows_the_content_of_its_file(tmp_path):
     recipe = "recipe:classical/nlm_sigma25"
     assert model_identity(recipe) != model_identity(recipe, ["config.options.sigma=10"])
     assert model_identity("classical:nlm") == "classical:nlm"
+
+
+def test_identity_of_own_code_follows_its_source_and_the_modules_beside_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "edited_net.py").write_text("SCALE = 1\n")
+    (tmp_path / "edited_model.py").write_text("from edited_net import SCALE\n")
+    found = [model_identity("python:edited_model:best")]
+    (tmp_path / "edited_net.py").write_text("SCALE = 2\n")
+    found.append(model_identity("python:edited_model:best"))
+    (tmp_path / "edited_model.py").write_text("from edited_net import SCALE\n\n")
+    found += [model_identity("python:edited_model:best"), model_identity("python:edited_model:worst")]
+    assert len(set(found)) == 4
+    assert all(text.startswith("python:edited_model:") for text in found)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.console import command_line, note, progress, stdout
+from restorekit.cli.console import command_line, exit_for, note, progress, stdout
 
 __all__ = ["bench"]
 
@@ -27,7 +27,7 @@ def bench(
     precision: options.Precision = "auto",
 ) -> None:
     """Run a suite: one comparison per data set, and a summary table of all of them."""
-    from restorekit.suite import RESULT, load_suite, run_suite
+    from restorekit.suite import RESULT, load_result, load_suite, run_suite
     from restorekit.zoo import split_models
 
     with progress() as bar:
@@ -44,4 +44,6 @@ def bench(
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
     stdout().print(summary, markup=False, soft_wrap=True)
-    note(f"wrote {output / 'summary.md'}, {output / RESULT} and one folder per data set")
+    note(f"wrote {output / 'summary.md'}, index.html, {RESULT} and one folder per data set")
+    reports = load_result(output).reports
+    exit_for(f"{name}: {line}" for name, report in reports.items() for line in report.failures)

@@ -1,20 +1,25 @@
 """``restorekit compare``: the same photos through several restorers, in a table, a contact sheet and a page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restorekit.cli import options
-from restorekit.cli.console import command_line, note, progress, stdout
+from restorekit.cli.console import command_line, exit_for, note, progress, stdout
 from restorekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from restorekit.report.record import Report
 
 __all__ = ["compare"]
 
 
 def compare(
-    inputs: options.Inputs,
+    inputs: options.Inputs = [],  # noqa: B006 (typer copies it)
     *,
+    set_: options.KnownSet = "",
+    data: options.KnownSetData = "",
     clean: Annotated[str, typer.Option(help="The clean photo, or a folder of clean photos of the same names.")] = "",
     degrade: options.Degrade = "",
     label: Annotated[
@@ -53,11 +58,13 @@ def compare(
 
     The degraded input and the best classical restorers are always among the rows.
     With --degrade the photos are clean ones that are degraded here; with --clean they are degraded ones.
+    With --set they are those of a known data set, under the protocol of its papers.
     With -o, an interrupted comparison goes on where it stopped when the same command is given again.
     """
     from restorekit.api import compare as run
     from restorekit.comparison import ComparisonOptions, clear_journal
 
+    dataset = _known_set(set_, data, inputs, clean)
     extras = _extras(output, latex=latex, parquet=parquet)
     settings = ComparisonOptions(
         metrics=metric,
@@ -78,23 +85,36 @@ def compare(
     with progress() as bar:
         task = bar.add_task("restoring", total=None)
         report = run(
-            inputs,
+            data if dataset else inputs,
             clean=clean or None,
             degrade=degrade or None,
+            dataset=dataset,
             models=_chosen(models, commercial_safe=commercial_safe),
             options=settings,
             on_step=lambda image, model: bar.update(task, description=f"{image}: {model}", advance=1),
         )
+    _show(report, json=json)
+    if output:
+        written = report.save(output, extras=extras)
+        clear_journal(output)
+        note(f"wrote {', '.join(path.name for path in written)} -> {output}")
+    exit_for(report.failures)
+
+
+def _known_set(name: str, data: str, inputs: list[str], clean: str) -> str | None:
+    dataset = options.known_set(name, data, others=[*inputs, clean])
+    if not (inputs or dataset):
+        raise UsageError("compare: expected photos, or --set NAME --data FOLDER, got neither")
+    return dataset
+
+
+def _show(report: "Report", *, json: bool) -> None:
     if json:
         typer.echo(report.model_dump_json(indent=2))
     else:
         stdout().print(report.table().to_rich())
     for text in report.notes:
         note(f"note: {text}")
-    if output:
-        written = report.save(output, extras=extras)
-        clear_journal(output)
-        note(f"wrote {', '.join(path.name for path in written)} -> {output}")
 
 
 def _chosen(texts: list[str], *, commercial_safe: bool) -> list[str]:

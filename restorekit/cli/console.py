@@ -7,7 +7,7 @@ import functools
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -25,6 +25,7 @@ __all__ = [
     "EXIT_USAGE",
     "command_line",
     "error_line",
+    "exit_for",
     "note",
     "print_json",
     "progress",
@@ -62,6 +63,15 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
 def error_line(message: str) -> None:
     """One error, on stderr."""
     typer.echo(f"{typer.style('error:', fg='red', bold=True)} {message}", err=True)
+
+
+def exit_for(failures: Iterable[str]) -> None:
+    """One error line for each restorer that failed, and exit code 1 if there is any."""
+    failures = list(failures)
+    for line in failures:
+        error_line(line)
+    if failures:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def note(message: str) -> None:

@@ -42,7 +42,8 @@ Degrade = Annotated[
 Metrics = Annotated[
     list[str],
     typer.Option(
-        "--metric", help="psnr, ssim, ms-ssim, psnr-affine, lpips, niqe, or a full address such as 'psnr\\[y-studio|crop4]'."
+        "--metric",
+        help="psnr, ssim, ms-ssim, psnr-affine, lpips, niqe, or a full address such as 'psnr\\[y-studio|crop4]'.",
     ),
 ]
 Preset = Annotated[str, typer.Option("--preset", help="Protocol of a field: kair, basicsr-y, promptir, tao, lol ...")]

@@ -29,6 +29,8 @@ def score(
     restored: Annotated[str, typer.Argument(help="A photo or a folder.")],
     clean: Annotated[str, typer.Argument(help="Its reference, or a folder of references of the same names.")] = "",
     *,
+    set_: options.KnownSet = "",
+    data: options.KnownSetData = "",
     metric: options.Metrics = [],  # noqa: B006 (typer copies it)
     preset: options.Preset = "",
     json: options.Json = False,
@@ -39,23 +41,27 @@ def score(
         bool, typer.Option("--list", help="Print every metric and preset.", is_eager=True, callback=_print_list)
     ] = False,
 ) -> None:
-    """Measure photos: PSNR and SSIM against a reference, NIQE without one, each under a stated protocol."""
+    """Measure photos: PSNR and SSIM against a reference, NIQE without one, each under a stated protocol.
+
+    With --set, RESTORED are results on a known data set, named as its inputs, and measured as its papers do.
+    """
     from rich.table import Table
 
     from restorekit.api import score as measure
     from restorekit.core.metric.protocol import ensure_same_protocol
 
+    dataset = options.known_set(set_, data, others=[clean])
     if explain:
         _explain(restored, clean, json=json)
         return
-    metrics = metric or (["psnr", "ssim"] if clean else ["niqe"])
     with progress() as bar:
         task = bar.add_task("measuring", total=None)
         scores = measure(
             restored,
-            clean or None,
-            metrics,
+            data or clean or None,
+            metric or ([] if clean or dataset else ["niqe"]),
             preset=preset or None,
+            dataset=dataset,
             on_image=lambda name: bar.update(task, description=name, advance=1),
         )
     if json:

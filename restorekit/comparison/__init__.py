@@ -11,6 +11,7 @@ from restorekit.comparison.journal import clear_journal
 from restorekit.comparison.options import ComparisonOptions
 from restorekit.comparison.rows import INPUT, centred_region
 from restorekit.comparison.run import compare_subjects
+from restorekit.comparison.sources import find_subjects
 from restorekit.comparison.subjects import Subject, degraded_subjects, paired_subjects
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "clear_journal",
     "compare_subjects",
     "degraded_subjects",
+    "find_subjects",
     "paired_subjects",
 ]

@@ -1,9 +1,9 @@
 """What a comparison has done so far, on disk: an interrupted one goes on where it stopped, with identical numbers.
 
 - One line per finished restoration, flushed at once; the pictures that the page will need lie beside it, exactly (PNG).
-- A journal serves only the comparison that began it: models (for weight files by content), protocol, seeds, region,
-  machine-independent settings and versions must be the same, and a line counts only while its photo's pixels do not
-  change. Anything else is measured again.
+- A journal serves only the comparison that began it: models (weight files by content, a user's own code by its
+  source), protocol, seeds, region, machine-independent settings, versions and uncommitted changes of restorekit must be
+  the same, and a line counts only while its photo's pixels do not change. Anything else is measured again.
 """
 
 import hashlib

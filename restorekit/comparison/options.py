@@ -4,21 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restorekit.core.classical import CLASSICAL
-
 __all__ = ["ComparisonOptions"]
 
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """How a comparison is run."""
+    """How a comparison is run. The degraded input and all classical restorers take part whatever is chosen here."""
 
     metrics: Sequence[str] = ()
     """Metric texts; PSNR and SSIM with a reference, NIQE without, when empty."""
     preset: str | None = None
     """A field's protocol, such as ``kair`` or ``basicsr-y``."""
-    classical: Sequence[str] = tuple(CLASSICAL)
-    """Short names of the classical restorers that are always measured."""
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0

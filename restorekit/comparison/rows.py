@@ -10,26 +10,31 @@ import numpy as np
 from restorekit.comparison.cost import peak_memory
 from restorekit.comparison.options import ComparisonOptions
 from restorekit.comparison.subjects import Subject
+from restorekit.core.classical import CLASSICAL
 from restorekit.core.guard import restore_guarded
 from restorekit.core.image.convention import Images, Samples, to_images
 from restorekit.core.image.patches import centred_window
 from restorekit.core.image.tiling import TilingOptions
 from restorekit.core.randomness import derive_seed
 from restorekit.core.restorer import Restorer
+from restorekit.errors import RestorekitError, UsageError
 from restorekit.report.record import ModelInfo
 from restorekit.zoo import load
 
-__all__ = ["INPUT", "Answer", "Region", "Row", "build_rows", "centred_region", "restore_row"]
+__all__ = ["ALWAYS", "INPUT", "Answer", "Region", "Row", "build_rows", "centred_region", "reason_of", "restore_row"]
 
 INPUT = "input"
 """The row of the degraded input itself."""
+
+ALWAYS = tuple(CLASSICAL)
+"""Short names of the classical restorers that are measured whatever is asked for."""
 
 Region = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One restorer of the comparison; None stands for the degraded input."""
+    """One restorer of the comparison; None stands for the degraded input, and for a model that could not be built."""
 
     info: ModelInfo
     restorer: Restorer | None
@@ -50,19 +55,46 @@ class Answer:
 
 
 def build_rows(models: Sequence[str], options: ComparisonOptions) -> list[Row]:
-    """Input, classical rows, then what was asked for; all are built before any work, so that a typo costs nothing."""
+    """Input, classical rows, then what was asked for; all are built before any work, so that a typo costs nothing.
+
+    A model whose own code raises while it is built keeps its row, which says so.
+
+    Raises:
+        UsageError: a model that there is not, options it does not take, a device this machine lacks.
+    """
     rows = [Row(ModelInfo(name=INPUT, kind="input", note="the degraded photo itself"), None)]
     asked = dict.fromkeys(models)
-    for short in options.classical:
+    for short in ALWAYS:
         name = f"classical:{short}"
         if name not in asked:
             rows.append(Row(ModelInfo(name=name, kind="classical"), load(name, device="cpu")))
     for name in asked:
-        restorer = load(name, device=options.device, precision=options.precision)
         kind: Literal["classical", "model"] = "classical" if name.startswith("classical:") else "model"
-        parameters = getattr(restorer, "parameters", None)
-        rows.append(Row(ModelInfo(name=name, kind=kind, asked=True, parameters=parameters), restorer))
+        info = ModelInfo(name=name, kind=kind, asked=True)
+        try:
+            restorer = load(name, device=options.device, precision=options.precision)
+        except Exception as error:  # a constructor may run anybody's code
+            if isinstance(error, UsageError) and not _raised_by_own_code(name, error):
+                raise
+            rows.append(Row(info.model_copy(update={"failed": reason_of(name, error)}), None))
+        else:
+            rows.append(Row(info.model_copy(update={"parameters": getattr(restorer, "parameters", None)}), restorer))
     return rows
+
+
+def reason_of(model: str, error: Exception) -> str:
+    """What was raised, for the model's row."""
+    text = str(error) if isinstance(error, RestorekitError) else f"{type(error).__name__}: {error}"
+    return text.removeprefix(f"{model}: ") or type(error).__name__
+
+
+def _raised_by_own_code(model: str, error: UsageError) -> bool:
+    """Whether the request was right, and the code behind ``python:`` raised; a module that is absent is a typo."""
+    cause = error.__cause__
+    if cause is None or not model.startswith("python:"):
+        return False
+    module = model.removeprefix("python:").partition(":")[0]
+    return not (isinstance(cause, ModuleNotFoundError) and f"{module}.".startswith(f"{cause.name}."))
 
 
 def restore_row(row: Row, subject: Subject, region: Region, options: ComparisonOptions, *, turn: int = 0) -> Answer:

@@ -1,27 +1,26 @@
 """Every photo through every restorer: ``compare_subjects``."""
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from restorekit import __version__
 from restorekit.comparison.auditing import audit_subject, checked_label
+from restorekit.comparison.checkout import Checkout, running_checkout
 from restorekit.comparison.cost import measure_cost
 from restorekit.comparison.journal import Journal, digest_of
 from restorekit.comparison.options import ComparisonOptions
-from restorekit.comparison.rows import Region, Row, build_rows, centred_region, restore_row
+from restorekit.comparison.rows import Region, Row, build_rows, centred_region, reason_of, restore_row
 from restorekit.comparison.subjects import Subject, centre_of
 from restorekit.core.image.convention import Images, from_images, to_images
 from restorekit.core.metric.base import Metric, make_metric
 from restorekit.core.metric.protocol import aggregate
 from restorekit.core.placement import resolve_device, resolve_precision
-from restorekit.errors import RestorekitError, UsageError
+from restorekit.errors import ImageError, UsageError
 from restorekit.report.record import (
     CLEAN,
     ImageScore,
@@ -50,6 +49,8 @@ def compare_subjects(
 ) -> Report:
     """Restore and measure every subject with every restorer.
 
+    A restorer that raises, on one photo or on all, ends nothing: its record says what it raised (``Report.failures``).
+
     Args:
         subjects: photos, read as they are needed.
         models: model texts beyond the input and the classical rows; a classical one named here is always shown.
@@ -65,7 +66,8 @@ def compare_subjects(
     run = _Run(build_rows(models, options), options, on_step, label=checked_label(options.label or degradation))
     device = resolve_device(options.device)
     started = datetime.now(UTC)
-    run.journal = Journal(options.journal, _identity(models, options, degradation))
+    checkout = running_checkout()
+    run.journal = Journal(options.journal, _identity(run.rows, options, degradation, checkout))
     try:
         for index, subject in enumerate(subjects):
             if index == 0:
@@ -75,10 +77,10 @@ def compare_subjects(
         run.journal.close()
     if not run.scores:
         raise UsageError("compare: expected at least one photo, got none")
-    infos = tuple(_with_cost(row, run) for row in run.rows)
     record = RunRecord(
         version=__version__,
-        commit=_commit(),
+        commit=checkout.commit,
+        modified=checkout.modified,
         command=options.command or "restorekit.compare(...)",
         time=started,
         machine=Machine.here(),
@@ -93,7 +95,7 @@ def compare_subjects(
     return Report(
         run=record,
         metrics=tuple(_describe(metric) for metric in run.metrics),
-        models=infos,
+        models=tuple(_finished(row, run) for row in run.rows),  # before the notes, which it may add to
         scores=tuple(run.scores),
         audits=tuple(run.audits),
         notes=tuple(dict.fromkeys(run.notes)),
@@ -147,19 +149,37 @@ def _measure(whole: Subject, run: _Run, *, keep: bool) -> None:
         run.audits.append(audited)
     pictures: dict[str, Picture] = {} if clean is None else {CLEAN: _picture(clean)}
     digest = digest_of(subject) if run.options.journal else ""
-    for row in run.rows:
+    for row in (row for row in run.rows if not row.info.failed):
         score, picture = run.journal.find(digest, row.info.name), run.journal.picture(digest, row.info.name)
         if score is None or (keep and picture is None):
             if run.on_step:
                 run.on_step(subject.name, row.info.name)
-            score, picture = _restore_and_score(row, subject, region, clean, run)
-            run.journal.add(digest, score, picture if keep else None)
-        run.draws.setdefault(row.info.name, bool(score.by_seed))
+            score, picture = _attempt(row, subject, region, clean, run)
+            if not score.failed:  # what failed is tried again by whoever goes on
+                run.journal.add(digest, score, picture if keep else None)
+        if not score.failed:
+            run.draws.setdefault(row.info.name, bool(score.by_seed))
         run.scores.append(score)
         if keep and picture is not None:
             pictures[row.info.name] = picture
     if keep:
         run.pictures[subject.name] = pictures
+
+
+def _attempt(
+    row: Row, subject: Subject, region: Region, clean: Images | None, run: _Run
+) -> tuple[ImageScore, Picture | None]:
+    """``_restore_and_score``, or what the restorer raised."""
+    try:
+        return _restore_and_score(row, subject, region, clean, run)
+    except Exception as error:  # a restorer may run anybody's code, and run out of memory
+        if row.restorer is not None:
+            megapixels = subject.degraded.shape[0] * subject.degraded.shape[1] / 1e6
+            reason = reason_of(row.info.name, error)
+            return ImageScore(image=subject.name, model=row.info.name, megapixels=megapixels, failed=reason), None
+        if isinstance(error, ImageError):  # the photo itself cannot be measured
+            raise ImageError(f"{subject.name}: {error}") from error
+        raise
 
 
 def _restore_and_score(
@@ -194,45 +214,39 @@ def _scores(restored: Images, clean: Images | None, metrics: Sequence[Metric]) -
     return {metric.address: float(metric.score(restored, clean)) for metric in metrics}
 
 
-def _with_cost(row: Row, run: _Run) -> ModelInfo:
+def _finished(row: Row, run: _Run) -> ModelInfo:
     """The row's record with what it costs; after all photos, because a restorer may remember what it has seen."""
+    failed = [score.failed for score in run.scores if score.model == row.info.name]
+    if failed and all(failed):
+        return row.info.model_copy(update={"failed": failed[0]})
     changes: dict[str, Any] = {"stochastic": run.draws.get(row.info.name, False)}
     if run.options.costs and row.restorer is not None and row.info.kind == "model":
         try:
             changes |= asdict(measure_cost(row.restorer))
-        except (RestorekitError, RuntimeError, TypeError) as error:
+        except Exception as error:  # as in ``_attempt``
             run.notes.append(f"{row.info.name}: its cost is unknown, a 256x256 px image fails: {error}")
     return row.info.model_copy(update=changes)
 
 
-def _identity(models: Sequence[str], options: ComparisonOptions, degradation: str | None) -> dict[str, Any]:
+def _identity(
+    rows: Sequence[Row], options: ComparisonOptions, degradation: str | None, checkout: Checkout
+) -> dict[str, Any]:
     """Everything that the numbers depend on, besides the photos."""
     settings = {
         key: value for key, value in asdict(options).items() if key not in ("journal", "command", "costs", "label")
     }
     return settings | {
-        "models": [model_identity(name) for name in dict.fromkeys(models)],
+        "models": [model_identity(row.info.name) for row in rows],
         "degradation": degradation,
         "restorekit": __version__,
-        "commit": _commit(),
+        "commit": checkout.commit,
+        "changes": checkout.changes,
         "torch": version("torch"),
     }
 
 
 def _picture(images: Images) -> Picture:
     return from_images(images, np.uint8)
-
-
-def _commit() -> str | None:
-    """The commit of the checkout this code runs from; None for an installed package or without git."""
-    checkout = Path(__file__).parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def _describe(metric: Metric) -> MetricInfo:

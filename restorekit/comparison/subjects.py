@@ -13,7 +13,7 @@ from restorekit.core.image.patches import centred_window
 from restorekit.core.randomness import generator_for
 from restorekit.errors import UsageError
 
-__all__ = ["Subject", "centre_of", "degraded_subjects", "paired_subjects"]
+__all__ = ["Subject", "as_colour", "centre_of", "degraded_subjects", "paired_subjects"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def degraded_subjects(inputs: Sequence[NamedInput], spec: str | None, *, seed: i
         clean = to_images(source.samples)
         degraded, _ = degrade_images(clean, degradation, generator=generator_for(seed, entry.name))
         samples = degraded[0].permute(1, 2, 0).numpy()
-        yield Subject(entry.name, np.ascontiguousarray(samples), _as_colour(source.samples), source.warnings)
+        yield Subject(entry.name, np.ascontiguousarray(samples), as_colour(source.samples), source.warnings)
 
 
 def paired_subjects(pairs: Sequence[Pair]) -> Iterator[Subject]:
@@ -57,7 +57,7 @@ def paired_subjects(pairs: Sequence[Pair]) -> Iterator[Subject]:
                 f"and {clean.width}x{clean.height} px; crop one to the other"
             )
         warnings = (*degraded.warnings, *clean.warnings)
-        yield Subject(pair.name, _as_colour(degraded.samples), _as_colour(clean.samples), warnings)
+        yield Subject(pair.name, as_colour(degraded.samples), as_colour(clean.samples), warnings)
 
 
 def centre_of(subject: Subject, side_px: int | None) -> Subject:
@@ -69,6 +69,6 @@ def centre_of(subject: Subject, side_px: int | None) -> Subject:
     return replace(subject, degraded=subject.degraded[window].copy(), clean=clean)
 
 
-def _as_colour(samples: Samples) -> Samples:
+def as_colour(samples: Samples) -> Samples:
     """Gray as three equal channels."""
     return samples if samples.shape[2] == 3 else samples.repeat(3, axis=2)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from restorekit.datasets.template import Template
 from restorekit.errors import UsageError, did_you_mean
 
-__all__ = ["DataSet", "Identifiers", "Part", "catalogue", "find_set"]
+__all__ = ["DataSet", "Identifiers", "Part", "catalogue", "find_set", "find_split"]
 
 SETS_FOLDER = Path(__file__).parent / "sets"
 
@@ -122,6 +122,11 @@ class DataSet(BaseModel):
         """Names of the layouts, in the catalogue's order."""
         return tuple(dict.fromkeys(part.layout for part in self.parts))
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Its splits, of all layouts, in the catalogue's order."""
+        return tuple(dict.fromkeys(part.split for part in self.parts))
+
     def parts_of(self, layout: str) -> tuple[Part, ...]:
         """The parts of one layout."""
         return tuple(part for part in self.parts if part.layout == layout)
@@ -149,3 +154,25 @@ def find_set(name: str) -> DataSet:
             f"data set: expected one of {', '.join(sets)}, got {name!r}" + did_you_mean(name.lower(), sets)
         )
     return sets[name.lower()]
+
+
+def find_split(text: str) -> tuple[DataSet, str]:
+    """The set and the split that ``NAME:SPLIT`` names; ``NAME`` is enough for a set of one split.
+
+    Raises:
+        UsageError: no such set or split, or several splits and none named.
+
+    >>> dataset, split = find_split("lol-v1:test")
+    >>> dataset.title, split
+    ('LOL v1', 'test')
+    """
+    name, separator, split = text.partition(":")
+    dataset = find_set(name)
+    if not separator and len(dataset.splits) == 1:
+        return dataset, dataset.splits[0]
+    if split not in dataset.splits:
+        raise UsageError(
+            f"data set: expected {dataset.name} with one of its splits, {', '.join(dataset.splits)}, "
+            f"got {split or 'none'!r}; write {dataset.name}:{dataset.splits[-1]}"
+        )
+    return dataset, split

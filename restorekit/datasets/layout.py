@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from restorekit.datasets.known_sets import DataSet, Part, catalogue, find_set
 from restorekit.datasets.template import ARRAY_SUFFIXES, Template
 from restorekit.errors import UsageError
 
-__all__ = ["Located", "PartFiles", "SetFiles", "locate_set"]
+__all__ = ["Located", "PartFiles", "SetFiles", "locate_set", "plain_name"]
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,16 @@ class SetFiles:
     unused: tuple[str, ...]
     """Names of files that belong to no part."""
     recognised_by: tuple[str, ...]
-    """What spoke for this set: its folder's name, its folders, its counts, its file names; empty if it was named."""
+    """What spoke for this set: its folder's name, its folders, its counts, its file names."""
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Every file of the set that is used."""
         return frozenset().union(*(files.names for files in self.parts))
+
+    def only(self, split: str) -> "SetFiles":
+        """The same with the parts of one split."""
+        return replace(self, parts=tuple(files for files in self.parts if files.part.split == split))
 
     @property
     def absent(self) -> tuple[Part, ...]:
@@ -227,8 +231,8 @@ def _is_there(found: PartFiles, candidates: Sequence[PartFiles]) -> bool:
 
 
 def _evidence(dataset: DataSet, root: Path, parts: Iterable[PartFiles]) -> Iterable[str]:
-    own, above = (*(_plain(name) for name in reversed(root.resolve().parts)), "", "")[:2]
-    aliases = {_plain(alias) for alias in (dataset.name, *dataset.aliases)}
+    own, above = (*(plain_name(name) for name in reversed(root.resolve().parts)), "", "")[:2]
+    aliases = {plain_name(alias) for alias in (dataset.name, *dataset.aliases)}
     if own in aliases or above + own in aliases or above in aliases:
         yield "folder's name"
     if any("/" in text for found in parts for text in found.part.degraded):
@@ -239,7 +243,8 @@ def _evidence(dataset: DataSet, root: Path, parts: Iterable[PartFiles]) -> Itera
         yield "file names"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A folder's name without case and punctuation: ``LOL-v1`` and ``LOLv1`` are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 

@@ -12,7 +12,7 @@ from restorekit.core.image.convention import Samples
 from restorekit.core.image.files import read_image
 from restorekit.errors import UnreadableImage
 
-__all__ = ["block_count", "block_shape", "read_blocks", "read_picture"]
+__all__ = ["block_count", "block_names", "block_shape", "read_blocks", "read_picture"]
 
 
 def read_picture(path: Path, *, bgr: bool = False) -> Samples:
@@ -61,8 +61,13 @@ def block_count(path: Path) -> int:
     return math.prod(block_shape(path)[0][:-3])
 
 
+def block_names(path: Path) -> list[str]:
+    """The blocks of a ``.mat`` file in order: their indices from 1, such as ``0003_12``; raises as ``block_shape``."""
+    return [_block_name(index) for index in np.ndindex(block_shape(path)[0][:-3])]
+
+
 def read_blocks(path: Path) -> Iterator[tuple[str, Samples]]:
-    """The blocks of a ``.mat`` file in order, named by their indices from 1, such as ``0003_12``.
+    """The blocks of a ``.mat`` file in order, named as ``block_names`` says.
 
     Raises:
         ImageError: as ``block_shape``, or no pictures.
@@ -73,8 +78,12 @@ def read_blocks(path: Path) -> Iterator[tuple[str, Samples]]:
     blocks = scipy.io.loadmat(path, variable_names=[path.stem])[path.stem]
     _check(path, shape[-3:], blocks.dtype)
     for index in np.ndindex(shape[:-3]):
-        first, *rest = (position + 1 for position in index)
-        yield "_".join([f"{first:04d}", *(f"{position:02d}" for position in rest)]), np.ascontiguousarray(blocks[index])
+        yield _block_name(index), np.ascontiguousarray(blocks[index])
+
+
+def _block_name(index: tuple[int, ...]) -> str:
+    first, *rest = (position + 1 for position in index)
+    return "_".join([f"{first:04d}", *(f"{position:02d}" for position in rest)])
 
 
 def _check(path: Path, shape: tuple[int, ...], dtype: "npt.DTypeLike | np.dtype[Any]") -> None:

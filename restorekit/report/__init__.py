@@ -4,6 +4,7 @@ Nothing here restores or measures; nothing here needs torch.
 """
 
 from restorekit.report.columns import Cell, Difference
+from restorekit.report.overview import Overview, build_overview, overview_markdown, render_overview
 from restorekit.report.page import render_page
 from restorekit.report.pairs import Pairing, build_pairs
 from restorekit.report.record import ImageScore, Machine, MetricInfo, ModelInfo, Picture, Report, RunRecord
@@ -17,14 +18,18 @@ __all__ = [
     "Machine",
     "MetricInfo",
     "ModelInfo",
+    "Overview",
     "Pairing",
     "Picture",
     "Report",
     "Row",
     "RunRecord",
     "Table",
+    "build_overview",
     "build_pairs",
     "build_table",
     "draw_sheet",
+    "overview_markdown",
+    "render_overview",
     "render_page",
 ]

@@ -3,8 +3,12 @@
 - A mean is over the images on which every restorer has a value, so that rows can be compared.
 - A difference is paired: two restorers on the same image. Two infinite scores differ by nothing.
 - Under ``FEWEST_IMAGES`` images there are values only: no interval, no p-value, no share of wins.
+- P-values are corrected in two families, the classical restorers that are always measured, and those that were asked
+  for. What a user asks for must not become less sure because of baselines that come along; these are corrected over all
+  of them, since the few that a table shows were chosen by their scores.
 - "Not significant" is said as soon as either the corrected sign-flip test or the interval says so: the test is too
-  eager on skewed differences, the interval knows nothing of how many restorers were tried.
+  eager on skewed differences, the interval knows nothing of how many restorers were tried. Where no difference whatever
+  could be significant, because so few images leave nothing after the correction, just that is said.
 """
 
 import math
@@ -15,9 +19,16 @@ import numpy as np
 
 from restorekit.core.metric.protocol import aggregate
 from restorekit.report.record import MetricInfo, Report
-from restorekit.statistics import Interval, bootstrap_t_interval, holm, paired_permutation_test, win_rate
+from restorekit.statistics import (
+    Interval,
+    bootstrap_t_interval,
+    holm,
+    images_needed,
+    paired_permutation_test,
+    win_rate,
+)
 
-__all__ = ["ALPHA", "FEWEST_IMAGES", "LEVEL", "RESAMPLES", "Cell", "Column", "Difference", "build_column"]
+__all__ = ["ALPHA", "FEWEST_IMAGES", "LEVEL", "RESAMPLES", "Cell", "Column", "Difference", "build_column", "corrected"]
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -39,13 +50,23 @@ class Difference:
     """Of the sign-flip test; corrected by Holm where it stands in a cell or a pairing."""
     wins: float | None = None
     """Share of images on which the first is better; a tie counts half."""
+    needs: int | None = None
+    """How many images a corrected test takes to find anything at all, where there are fewer; None where there are
+    enough, or nothing was tested."""
 
     @property
     def significant(self) -> bool | None:
         """Whether test and interval both see a difference; None where there is too little to say."""
-        if self.p_value is None:
+        if self.p_value is None or self.needs is not None:
             return None
         return self.p_value <= ALPHA and not (self.interval and self.interval.low <= 0.0 <= self.interval.high)
+
+    @property
+    def doubt(self) -> str:
+        """What to print behind it: ``n.s.``, not significant; ``n<9``, fewer than 9 images cannot tell; or nothing."""
+        if self.needs is not None:
+            return f"n<{self.needs}"
+        return "n.s." if self.significant is False else ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,11 @@ class Column:
     left_out: tuple[str, ...] = ()
     """Images on which some restorer has no value."""
 
+    @property
+    def images(self) -> int:
+        """How many images the means are over."""
+        return max(map(len, self.values.values()), default=0)
+
     def difference(self, first: str, second: str) -> Difference:
         """``first`` minus ``second``, p-value uncorrected; empty where one has no value, or pixels are pooled."""
         if not {first, second} <= self.values.keys() or self.metric.protocol.average == "pooled":
@@ -94,8 +120,7 @@ class Column:
 def build_column(report: Report, metric: MetricInfo) -> Column:
     """Means over the images that every model has a value for; a model without any value gets an empty cell.
 
-    P-values are corrected within this metric, in two families: the classical restorers that are always measured, and
-    those that were asked for.
+    P-values are corrected within this metric, in two families.
     """
     values, weights = _values(report, metric), {score.image: score.megapixels for score in report.scores}
     measured = [by_image for by_image in values.values() if by_image]
@@ -116,7 +141,7 @@ def build_column(report: Report, metric: MetricInfo) -> Column:
         for name in values
     }
     left_out = tuple(image for image in report.images if image not in common) if measured else ()
-    return Column(metric, _corrected(report, cells), shared, left_out)
+    return Column(metric, _corrected(report, cells, len(common)), shared, left_out)
 
 
 def _values(report: Report, metric: MetricInfo) -> dict[str, dict[str, float]]:
@@ -161,13 +186,23 @@ def _paired(metric: MetricInfo, values: Sequence[float], baseline: Sequence[floa
     )
 
 
-def _corrected(report: Report, cells: dict[str, Cell]) -> dict[str, Cell]:
-    """The cells with p-values corrected by Holm within each of the two families."""
+def corrected(family: Sequence[Difference], images: int) -> list[Difference]:
+    """One family of differences over so many images, p-values corrected by Holm."""
+    p_values = [math.nan if one.p_value is None else one.p_value for one in family]
+    needed = images_needed(sum(not math.isnan(p) for p in p_values), alpha=ALPHA, resamples=FLIPS)
+    needs = needed if needed is not None and images < needed else None
+    return [
+        replace(one, p_value=_number(p), needs=None if math.isnan(p) else needs)
+        for one, p in zip(family, holm(p_values), strict=True)
+    ]
+
+
+def _corrected(report: Report, cells: dict[str, Cell], images: int) -> dict[str, Cell]:
+    """The cells with p-values corrected within each of the two families."""
     for classical in (True, False):
         family = [model.name for model in report.models if (model.kind == "classical" and not model.asked) == classical]
-        p_values = holm([math.nan if (p := cells[name].against_input.p_value) is None else p for name in family])
-        for name, p_value in zip(family, p_values, strict=True):
-            difference = replace(cells[name].against_input, p_value=_number(p_value))
+        differences = corrected([cells[name].against_input for name in family], images)
+        for name, difference in zip(family, differences, strict=True):
             cells[name] = replace(cells[name], against_input=difference)
     return cells
 

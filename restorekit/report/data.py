@@ -76,6 +76,7 @@ def _records(table: Table) -> Iterator[dict[str, object]]:
                 "high": high,
                 "p_holm": cell.against_input.p_value,
                 "significant": cell.against_input.significant,
+                "images_needed": cell.against_input.needs,
                 "wins": cell.against_input.wins,
                 "spread": cell.spread,
                 "best": cell.best,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from restorekit.report.columns import ALPHA, FEWEST_IMAGES, LEVEL, RESAMPLES, Cell, Column
+from restorekit.report.columns import ALPHA, FEWEST_IMAGES, LEVEL, RESAMPLES, Cell, Column, corrected
 from restorekit.report.record import ModelInfo, Report
 
 __all__ = ["MACS_COUNTER", "footnotes"]
@@ -42,8 +42,10 @@ def footnotes(
             for m in report.metrics
             if m.protocol.gt_mean
         ),
+        *report.failures,
         *(f"{score.model} on {score.image}: {line}" for score in report.scores for line in score.warnings),
         *report.notes,
+        f"measured with {report.run.code}",
     )
 
 
@@ -74,6 +76,11 @@ def _interval_notes(report: Report, cells: Sequence[Cell]) -> Iterator[str]:
             f"p: paired sign-flip permutation test, two-sided, Holm-corrected per metric over the "
             f"{' and over the '.join(families)}; n.s.: not significant, p > {ALPHA:g} or an interval that holds 0"
         )
+    for needs in sorted({n for cell in differing if (n := cell.against_input.needs) is not None}):
+        yield (
+            f"n<{needs}: too few images to tell, p > {ALPHA:g} after the correction whatever the differences; "
+            f"{needs} images would be needed"
+        )
     if pooled:
         yield f"{', '.join(pooled)}: pooled over all pixels of all images, not paired by image: no interval"
     elif any(cell.interval is None for cell in differing):
@@ -99,16 +106,17 @@ def _rival_notes(report: Report, columns: Sequence[Column], classical: Sequence[
         if not metric.needs_reference or not classical or metric.protocol.average == "pooled":
             continue
         rival = classical[0].name
-        for model in report.models:
-            against = column.difference(model.name, rival)
-            if model.kind != "model" or against.mean is None:
-                continue
+        found = {
+            model.name: against
+            for model in report.models
+            if model.kind == "model" and (against := column.difference(model.name, rival)).mean is not None
+        }
+        for name, against in zip(found, corrected(list(found.values()), column.images), strict=True):
             within = f" [{against.interval.low:.2f}, {against.interval.high:.2f}]" if against.interval else ""
             unit = f" {metric.unit}" if metric.unit else ""
-            doubt = " n.s." if against.significant is False else ""
             yield (
-                f"{metric.name}, {model.name} minus {rival} (the best classical restorer on these images): "
-                f"{against.mean:+.2f}{unit}{within}{doubt}"
+                f"{metric.name}, {name} minus {rival} (the best classical restorer on these images): "
+                f"{against.mean:+.2f}{unit}{within} {against.doubt}".rstrip()
             )
         return
 

@@ -30,7 +30,7 @@ ESCAPES = {
 
 
 def to_latex(table: Table) -> str:
-    r"""A ``table`` float; the groups input, classical and asked for are parted by ``\midrule``."""
+    r"""A ``table`` float; the groups input, classical and models are parted by ``\midrule``."""
     header = header_texts(table)
     lines = [
         r"% \usepackage{booktabs}",
@@ -41,11 +41,10 @@ def to_latex(table: Table) -> str:
         r"\toprule",
         " & ".join(escape(text) for text in header) + r" \\",
     ]
-    group = ""
+    group: str = ""
     for row in table.rows:
-        kind = "asked" if row.model.asked else row.model.kind
-        lines += [r"\midrule"] * (kind != group) + [_line(table, row)]
-        group = kind
+        lines += [r"\midrule"] * (row.model.kind != group) + [_line(table, row)]
+        group = row.model.kind
     notes = [rf"\par {escape(note)}." for note in table.footnotes]
     lines += [r"\bottomrule", r"\end{tabular}", r"\begin{flushleft}\footnotesize", *notes, r"\end{flushleft}"]
     return "\n".join([*lines, r"\end{table}", ""])

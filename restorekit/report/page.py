@@ -126,7 +126,8 @@ def _pairs(report: Report) -> str:
         '<div class="scroll tall" tabindex="0" role="region" aria-labelledby="pairs">\n'
         f"{_table('', header, lines)}\n</div>\n"
         '<p class="muted small">First minus second on the same images; p is corrected by Holm over all pairs of a '
-        "metric, n.s. as above. Of the classical restorers the best on these images takes part.</p></section>"
+        "metric; n.s.: not significant; n&lt;9: too few images for so many pairs, 9 would be needed. Of the classical "
+        "restorers the best on these images takes part.</p></section>"
     )
 
 
@@ -225,7 +226,7 @@ def _record(report: Report) -> dict[str, str]:
     inputs = ", ".join(run.inputs[:20]) + (f" and {len(run.inputs) - 20} more" if len(run.inputs) > 20 else "")
     facts = {
         "command": run.command,
-        "restorekit": run.version + (f", commit {run.commit}" if run.commit else ""),
+        "code": run.code,
         "time": f"{run.time:%Y-%m-%d %H:%M:%S} UTC",
         "degradation": run.degradation or "none: the inputs came as they are",
         "region": run.region or "whole images",

@@ -9,10 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from restorekit.report.columns import Column, Difference, build_column
+from restorekit.report.columns import Column, Difference, build_column, corrected
 from restorekit.report.record import MetricInfo, Report
 from restorekit.report.tables import ranked_classical
-from restorekit.statistics import holm
 
 __all__ = ["Pairing", "build_pairs", "pairs_json"]
 
@@ -51,6 +50,7 @@ def pairs_json(report: Report) -> list[dict[str, object]]:
             "p_holm": pairing.difference.p_value,
             "wins": pairing.difference.wins,
             "significant": pairing.difference.significant,
+            "images_needed": pairing.difference.needs,
         }
         for pairing in report.pairs()
     ]
@@ -62,11 +62,8 @@ def _of_column(column: Column, names: Sequence[str]) -> list[Pairing]:
         for first, second in itertools.combinations(names, 2)
         if (difference := column.difference(first, second)).mean is not None
     ]
-    adjusted = holm([math.nan if (p := pairing.difference.p_value) is None else p for pairing in found])
-    return [
-        replace(pairing, difference=replace(pairing.difference, p_value=None if math.isnan(p) else p))
-        for pairing, p in zip(found, adjusted, strict=True)
-    ]
+    differences = corrected([pairing.difference for pairing in found], found[0].images if found else 0)
+    return [replace(pairing, difference=difference) for pairing, difference in zip(found, differences, strict=True)]
 
 
 def _plain(value: float | None) -> float | str | None:

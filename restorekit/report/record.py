@@ -7,11 +7,8 @@
 - Pictures ride along for the sheet and the page; they are not part of the record.
 """
 
-import os
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
 
 from restorekit.core.metric.protocol import MetricProtocol, ensure_same_protocol, format_address, parse_address
 from restorekit.errors import ProtocolError, SpecError
+from restorekit.report.failures import failure_lines
+from restorekit.report.machine import Machine
 
 if TYPE_CHECKING:
     import restorekit.report.pairs
@@ -41,30 +40,6 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class Machine(_Record):
-    """Where a comparison ran."""
-
-    cpu: str
-    cores: int
-    """Logical cores this process may use."""
-    os: str
-    python: str
-    torch: str
-    """Version of PyTorch, or "absent"."""
-
-    @classmethod
-    def here(cls) -> "Machine":
-        """This machine; PyTorch's version is looked up without importing it."""
-        try:
-            torch = version("torch")
-        except PackageNotFoundError:
-            torch = "absent"
-        allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        return cls(
-            cpu=_cpu_name(), cores=len(allowed), os=platform.platform(), python=platform.python_version(), torch=torch
-        )
-
-
 class RunRecord(_Record):
     """Everything needed to run the comparison again."""
 
@@ -72,6 +47,8 @@ class RunRecord(_Record):
     """Of restorekit."""
     commit: str | None = None
     """Of the source checkout, if it ran from one."""
+    modified: bool | None = None
+    """Whether that checkout held changes that no commit has; None: no commit, or not recorded."""
     command: str
     time: AwareDatetime
     """When it started, UTC."""
@@ -86,6 +63,12 @@ class RunRecord(_Record):
     region: str | None = None
     """Which part of the images was measured, if not all of it."""
     inputs: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """Which code ran: ``restorekit 0.1.0 (commit 1a2b3c4, modified)``."""
+        commit = f" (commit {self.commit}{', modified' * bool(self.modified)})" if self.commit else ""
+        return f"restorekit {self.version}{commit}"
 
 
 class MetricInfo(_Record):
@@ -135,6 +118,8 @@ class ModelInfo(_Record):
     """Multiply-accumulate operations for one image of 256x256 px; the report's notes name the counter."""
     stochastic: bool = False
     """Whether another seed gave another answer; known only where several seeds were asked for."""
+    failed: str = ""
+    """What was raised, where the model could not be built or answered on no image; empty elsewhere."""
     note: str = ""
 
 
@@ -152,6 +137,8 @@ class ImageScore(_Record):
     peak_bytes: int | None = Field(default=None, ge=0)
     """Most memory that the restoration held at once beyond what was held before; see ``comparison.cost``."""
     megapixels: float = Field(gt=0.0)
+    failed: str = ""
+    """What the restorer raised instead of an answer; there are no scores then."""
     warnings: tuple[str, ...] = ()
     """That the restorer ran away on this image, and whether its input was scored instead; see ``core.guard``."""
 
@@ -229,6 +216,11 @@ class Report(_Record):
         """Whether the restorers were measured against clean images."""
         return any(metric.needs_reference for metric in self.metrics)
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each restorer that failed, on all images or on some; see ``report.failures``."""
+        return tuple(failure_lines(self))
+
     def find(self, image: str, model: str) -> ImageScore | None:
         """The score of one model on one image, or None where it has none."""
         return next((score for score in self.scores if (score.image, score.model) == (image, model)), None)
@@ -274,14 +266,3 @@ def _check_protocols(metrics: Iterable[MetricInfo], scores: Iterable[ImageScore]
 def _check_unique(where: str, names: Iterable[str]) -> None:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{where}: expected each once, got twice: {', '.join(twice)}")
-
-
-def _cpu_name() -> str:
-    """The processor's name: from Linux's own list, else whatever Python knows."""
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown"

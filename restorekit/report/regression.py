@@ -37,10 +37,18 @@ class Change:
     """Of the difference, 95 %; None where the data bound nothing, or pixels are pooled."""
 
     @property
+    def shows(self) -> bool:
+        """Whether the difference shows at the decimals that tables print; one that is undefined does."""
+        return not abs(self.difference) < self._least
+
+    @property
     def verdict(self) -> Verdict:
         """What the difference and its interval say."""
-        shown = 0.5 * 10.0**-self.metric.decimals
-        return judge(self.difference, self.interval, higher_is_better=self.metric.higher_is_better, least=shown)
+        return judge(self.difference, self.interval, higher_is_better=self.metric.higher_is_better, least=self._least)
+
+    @property
+    def _least(self) -> float:
+        return 0.5 * 10.0**-self.metric.decimals
 
 
 def judge(difference: float, interval: Interval | None, *, higher_is_better: bool, least: float = 0.0) -> Verdict:
@@ -90,15 +98,20 @@ def changes(now: Report, before: Report) -> list[Change]:
 
 
 def changes_markdown(sets: Mapping[str, Sequence[Change]]) -> str:
-    """A table with a line for each data set, model and metric, and how often each verdict was given."""
+    """A table with a line for each data set, model and metric that changed, and how many did not."""
+    found = [(name, change) for name, of_set in sets.items() for change in of_set]
+    changed = [(name, change) for name, change in found if change.shows]
     heading = ("set", "model", "metric", "n", "before", "now", f"difference [{LEVEL:.0%}]", "verdict")
     lines = [_line(heading), _line(["---"] * 3 + ["---:"] * 4 + ["---"])]
-    lines += [_line([name, *_cells(change)]) for name, found in sets.items() for change in found]
-    verdicts = [change.verdict for found in sets.values() for change in found]
+    lines += [_line([name, *_cells(change)]) for name, change in changed]
+    verdicts = [change.verdict for _, change in changed]
     counts = {verdict: verdicts.count(verdict) for verdict in ("better", "worse", "within noise", "no interval")}
-    lines += ["", ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "nothing in common"]
-    addresses = dict.fromkeys(change.metric.address for found in sets.values() for change in found)
-    return "\n".join([*lines, "", *(f"- `{address}`" for address in addresses)])
+    same = len(found) - len(changed)
+    told = [f"{count} {verdict}" for verdict, count in counts.items() if count]
+    told += [f"{same} of {len(found)} did not change at the decimals shown"] if same else []
+    lines = [*(lines if changed else []), "", ", ".join(told) or "nothing in common"]
+    addresses = dict.fromkeys(change.metric.address for _, change in found)
+    return "\n".join([*lines, "", *(f"- `{address}`" for address in addresses)]).lstrip()
 
 
 def _change(now: Report, before: Report, model: str, metric: MetricInfo) -> Change | None:

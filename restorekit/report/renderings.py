@@ -6,10 +6,11 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from restorekit.report.columns import Cell
+from restorekit.report.failures import shortened
 from restorekit.report.pairs import Pairing
 from restorekit.report.record import MetricInfo
 from restorekit.report.tables import Row, Table
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     import rich.table
 
 __all__ = [
+    "NOTHING",
     "best_flags",
     "bytes_text",
     "difference_texts",
     "format_number",
     "header_texts",
+    "markdown_grid",
+    "markdown_text",
+    "metric_heading",
     "protocol_line",
     "row_texts",
     "to_markdown",
@@ -31,33 +36,36 @@ __all__ = [
 
 NOTHING = "–"
 AGAINST = "vs input [95 %]"
-DOUBT = " n.s."
 
 
 def to_markdown(table: Table) -> str:
     """A GitHub-flavoured table, columns aligned for reading as plain text, best values bold, footnotes below."""
-    header = [_plain(text) for text in header_texts(table)]
+    header = [markdown_text(text) for text in header_texts(table)]
     lines = []
     for row in table.rows:
-        texts = [_plain(text) for text in row_texts(table, row)]
+        texts = [markdown_text(text) for text in row_texts(table, row)]
         lines.append(
             [f"**{text}**" if best else text for text, best in zip(texts, best_flags(table, row), strict=True)]
         )
+    addresses = " · ".join(f"`{metric.address}`" for metric in table.columns)
+    notes = [f"- {note}" for note in [f"protocols: {addresses}", *table.footnotes]]
+    return "\n".join([f"**{table.title}**", "", *markdown_grid(header, lines), "", *notes, ""])
+
+
+def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of an aligned table whose first two columns are words and the others numbers."""
     widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
-    left = 2  # restorer and kind are words, the rest are numbers
+    left = 2
     rule = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    grid = [
+    return [
         "| "
         + " | ".join(t.ljust(w) if i < left else t.rjust(w) for i, (t, w) in enumerate(zip(line, widths, strict=True)))
         + " |"
         for line in [header, rule, *lines]
     ]
-    addresses = " · ".join(f"`{metric.address}`" for metric in table.columns)
-    notes = [f"- {note}" for note in [f"protocols: {addresses}", *table.footnotes]]
-    return "\n".join([f"**{table.title}**", "", *grid, "", *notes, ""])
 
 
-def _plain(text: str) -> str:
+def markdown_text(text: str) -> str:
     """``text`` for a cell of a Markdown table: nothing in it is read as markup."""
     return re.sub(r"([\\|<>*`])", r"\\\1", " ".join(text.split()))
 
@@ -73,7 +81,7 @@ def to_rich(table: Table) -> "rich.table.Table":
     drawn.title_justify = drawn.caption_justify = "left"
     drawn.add_column("restorer", overflow="fold")
     for metric in table.columns:
-        drawn.add_column(Text(f"{_heading(metric)}\n{AGAINST}"), justify="right", no_wrap=True)
+        drawn.add_column(Text(f"{metric_heading(metric)}\n{AGAINST}"), justify="right", no_wrap=True)
     extras = [(heading, text) for heading, text in _extras(table) if heading in ("s/MP", "peak")]
     if extras:  # one column, to fit 80
         drawn.add_column("\n".join(heading for heading, _ in extras), justify="right", no_wrap=True)
@@ -81,6 +89,7 @@ def to_rich(table: Table) -> "rich.table.Table":
         parts: list[str] = ["" if row.model.name == row.model.kind else row.model.kind]
         parts += [_size_text(row.model.parameters)] if row.model.parameters else []
         parts += [f"{_macs_text(row.model.macs)} GMACs"] if row.model.macs else []
+        parts += [_failed_text(row)] if row.model.failed else []
         cells = [Text.assemble(row.model.name, (f"\n{', '.join(filter(None, parts))}", "dim"))]
         for metric, cell in zip(table.columns, row.cells, strict=True):
             mean = _mean_text(metric, cell) + "*" * cell.best
@@ -94,7 +103,7 @@ def to_rich(table: Table) -> "rich.table.Table":
 
 def header_texts(table: Table) -> list[str]:
     """Headings of the table's columns: restorer, kind, two to four per metric, speed and size where known."""
-    metrics = [text for metric in table.columns for text in (_heading(metric), AGAINST, *_test_headings(table))]
+    metrics = [text for metric in table.columns for text in (metric_heading(metric), AGAINST, *_test_headings(table))]
     return ["restorer", "kind", *metrics, *(heading for heading, _ in _extras(table))]
 
 
@@ -104,6 +113,8 @@ def row_texts(table: Table, row: Row) -> list[str]:
     for metric, cell in zip(table.columns, row.cells, strict=True):
         texts += [_mean_text(metric, cell), _difference_text(metric, cell)]
         texts += [_p_text(cell), _share_text(cell)][: len(_test_headings(table))]
+    if row.model.failed:
+        texts[2:3] = [_failed_text(row)]
     return texts + [text(row) for _, text in _extras(table)]
 
 
@@ -140,6 +151,11 @@ def _mean_text(metric: MetricInfo, cell: Cell) -> str:
     return mean if cell.spread is None else f"{mean} ± {format_number(cell.spread, metric.decimals)}"
 
 
+def _failed_text(row: Row) -> str:
+    """What stands in place of the first mean of a restorer that failed."""
+    return f"failed: {shortened(row.model.failed)}"
+
+
 def _difference_text(metric: MetricInfo, cell: Cell) -> str:
     if cell.difference is None:
         return NOTHING
@@ -147,7 +163,7 @@ def _difference_text(metric: MetricInfo, cell: Cell) -> str:
     if cell.interval is not None:
         low, high = (format_number(bound, metric.decimals) for bound in cell.interval)
         text += f" [{low}, {high}]"
-    return text + DOUBT * (cell.against_input.significant is False)
+    return f"{text} {cell.against_input.doubt}".rstrip()
 
 
 def _test_headings(table: Table) -> list[str]:
@@ -174,7 +190,7 @@ def _share_text(cell: Cell) -> str:
     return NOTHING if wins is None else f"{wins:.0%}".replace("%", " %")
 
 
-def _heading(metric: MetricInfo) -> str:
+def metric_heading(metric: MetricInfo) -> str:
     """Name, unit, and an arrow to where better is."""
     unit = f" ({metric.unit})" if metric.unit else ""
     return f"{metric.name}{unit} {'↑' if metric.higher_is_better else '↓'}"

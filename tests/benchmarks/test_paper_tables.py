@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from paper_tables import PAPERS, PaperTable, Recipe, Row, load_tables, main, render
 
+from restorekit import Report
 from restorekit.shipped import SCORED
+from restorekit.suite import SuiteResult
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = load_tables()
@@ -51,7 +53,8 @@ def test_recipes_of_the_rows_exist_and_every_recipe_of_a_table_has_its_row():
     named = recipes()
     assert [name for name in named if not (ROOT / "recipes" / f"{name}.toml").is_file()] == []
     of_papers = [*(ROOT / "recipes").glob("refine/table*.toml"), *(ROOT / "recipes").glob("zeroair/hsts*.toml")]
-    assert [path.stem for path in of_papers if f"{path.parent.name}/{path.stem}" not in named] == []
+    without = [path for path in of_papers if f"{path.parent.name}/{path.stem}" not in named]
+    assert [path.stem for path in without if "no row in the paper" not in path.read_text()] == []
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -85,14 +88,43 @@ def test_page_is_what_the_tables_make(capsys):
     assert capsys.readouterr().out == (ROOT / "docs" / "paper_tables.md").read_text()
 
 
+def cells_of(text, mark):
+    """The cells of the first row of the page that holds a text."""
+    line = next(line for line in text.splitlines() if mark in line)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
 def test_ours_stands_beside_the_published_number_with_its_images(report_of, tmp_path, capsys):
     model = "file:runs/table01_lol_snr_clip/weights.safetensors"
-    report_of({"input": [10.0, 11.0], model: [24.0, 25.5]}).save(tmp_path / "lol_real")
-    report_of({"input": [10.0], model: [20.0]}).save(tmp_path / "sid")
-    main(["--reports", str(tmp_path)])
-    lines = [line for line in capsys.readouterr().out.splitlines() if "`refine/table01_lol_snr_clip`" in line]
-    cells = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    reports = {"LOL-real": report_of({"input": [10.0, 11.0], model: [24.0, 25.5]}), "SID": report_of({"input": [10.0]})}
+    (tmp_path / "result.json").write_text(SuiteResult(title="t", reports=reports).model_dump_json())
+    main(["--result", str(tmp_path)])
+    cells = cells_of(capsys.readouterr().out, "`refine/table01_lol_snr_clip`")
     assert cells[4:] == ["25.50 **24.75**", "0.892", "23.34", "0.630", "1 of 4 numbers, 2 images"]
+
+
+def test_a_number_under_another_protocol_is_not_ours(report_of):
+    """A set of one name in two results: the one with the column's address counts, whatever the order."""
+    studio = SCORED.replace("rgb", "y-studio")
+    report = report_of({"input": [10.0], "recipe:refine/table05_rain_restormer_clip": [20.0]})
+    luma = Report.model_validate_json(report.model_dump_json().replace(SCORED, studio).replace("20.0", "30.5"))
+    tables = {"five": TABLES["ptg_rm_05"]}
+    for results in ([{"Rain100H": report}, {"Rain100H": luma}], [{"Rain100H": luma}, {"Rain100H": report}]):
+        assert "31.77 **30.50**" in render(tables, results)
+    assert "**" not in render(tables, [{"Rain100H": report}]).partition("| method |")[2]
+
+
+def test_average_is_ours_where_all_that_it_is_of_are(report_of):
+    table = TABLES["ptg_rm_05"]
+    studio = SCORED.replace("rgb", "y-studio")
+    sets = [column.dataset for column in table.columns if column.metric == "PSNR" and column.address]
+    reports = {}
+    for at, name in enumerate(sets):
+        report = report_of({"input": [10.0], "recipe:refine/table05_rain_restormer_clip": [30.0 + at] * (at + 1)})
+        reports[name] = Report.model_validate_json(report.model_dump_json().replace(SCORED, studio))
+    assert "34.24 **32.00**" in render({"five": table}, [reports])
+    assert "**32.00**" in render({"five": table}, [{sets[2]: reports[sets[2]]}])
+    assert "34.24 **" not in render({"five": table}, [{sets[2]: reports[sets[2]]}])
 
 
 def test_model_is_ours_by_recipe_folder_or_name_and_never_by_a_changed_recipe():
@@ -135,7 +167,7 @@ def test_a_table_that_is_not_sound_is_refused(change, message):
         "columns": ({"dataset": "d", "metric": "PSNR"},),
         "rows": ({"method": "m", "published": (1.0,), "reason": "r"},),
     }
-    assert render({"t": PaperTable.model_validate(whole)}, {}).count("| m | – | 1.00 | not measured: r |") == 1
+    assert render({"t": PaperTable.model_validate(whole)}).count("| m | – | 1.00 | not measured: r |") == 1
     with pytest.raises(ValueError, match=message):
         PaperTable.model_validate(whole | change)
 

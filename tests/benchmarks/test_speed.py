@@ -1,6 +1,5 @@
 """Every speed suite runs, on tiny inputs; no figure is looked at, because the machine is not ours alone."""
 
-import interval_coverage
 import limits
 import numpy as np
 import photos
@@ -78,17 +77,3 @@ def test_differences_of_scores_are_small_to_every_library():
         psnr, ssim = speed_metrics.differences(peer, pairs)
         assert psnr < 1e-4
         assert ssim < 1e-4
-
-
-def test_interval_coverage_counts_what_it_says():
-    cell = interval_coverage.simulate("normal", 24, trials=40, resamples=199)
-    assert cell.student + cell.student_size == 1.0  # the t interval and the t test are one thing
-    assert cell.no_interval == 0.0
-    assert 0.8 <= cell.bootstrap_t <= 1.0
-    assert cell.percentile <= cell.bootstrap_t
-    figures = f"| normal | 24 | {100 * cell.bootstrap_t:.1f} | {100 * cell.percentile:.1f} | {100 * cell.student:.1f} |"
-    assert figures in interval_coverage.to_markdown([cell])
-
-
-def test_percentile_interval_of_equal_values_is_that_value():
-    assert interval_coverage.percentile_interval(np.full(9, 2.5), resamples=99, seed=0) == (2.5, 2.5)

@@ -48,7 +48,22 @@ def test_bad_pairs_are_listed_before_any_work(command, data):
     assert not (data / "out").exists()
 
 
+@pytest.mark.parametrize("flags", [("--degrade", "noise"), ()])
+def test_photos_that_cannot_be_measured_together_are_listed_before_any_work(flags, data):
+    (data / "lq" / "empty.jpg").touch()
+    picture(data / "lq" / "deeper.tif", dtype=np.uint16)
+    result = call("compare", data / "lq", *flags, "-o", data / "out")
+    assert result.exit_code == 2, result.stderr
+    assert "got 2 problems; mend or remove these files" in result.stderr
+    assert "empty.jpg: expected an image, got an empty file" in result.stderr
+    assert "deeper.tif: 16 bits a sample, most photos 8 bits a sample" in result.stderr
+    assert not (data / "out").exists()
+
+
 def test_bench_lists_what_is_wrong_with_every_set_before_the_first(data):
+    (data / "torn").mkdir()
+    (data / "torn" / "text.png").write_text("not a picture")
+    picture(data / "torn" / "a.png"), picture(data / "torn" / "b.png", dtype=np.uint16)
     picture(data / "good" / "a.png")
     picture(data / "other" / "a.png", width=30)
     suite = data / "suite.toml"
@@ -57,11 +72,13 @@ def test_bench_lists_what_is_wrong_with_every_set_before_the_first(data):
         '[[sets]]\nname = "sound"\nclean = "good"\ndegrade = "noise"\n'
         '[[sets]]\nname = "first"\nclean = "gt"\ndegraded = "lq"\n'
         '[[sets]]\nname = "absent"\nclean = "none"\ndegraded = "lq"\n'
+        '[[sets]]\nname = "third"\nclean = "torn"\ndegrade = "noise"\n'
         '[[sets]]\nname = "second"\nclean = "good"\ndegraded = "other"\n'
     )
     result = call("bench", suite, "--data", data, "-o", data / "out")
     assert result.exit_code == 2, result.stderr
     assert "first: pairs: expected" in result.stderr
     assert "second: pairs: expected" in result.stderr
+    assert "third: images: expected photos that can be read, all of one bit depth, got 2 problems" in result.stderr
     assert all(problem in result.stderr for problem in (*PROBLEMS, "a.png: 30x20 px, its clean image 24x20 px"))
     assert not (data / "out").exists()

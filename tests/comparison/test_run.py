@@ -1,5 +1,6 @@
 """Seeds, cost and interruption of a comparison: what is measured once, counted exactly, and never lost."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -7,7 +8,7 @@ import PIL.Image
 import pytest
 
 import restorekit
-from restorekit.comparison import ComparisonOptions
+from restorekit.comparison import ComparisonOptions, rows
 from restorekit.comparison.cost import peak_memory
 from restorekit.core.image.files import read_image
 from restorekit.errors import SpecError, UsageError
@@ -51,6 +52,12 @@ class Guided(Draws):
 '''
 
 
+@pytest.fixture(autouse=True)
+def one_classical_row(monkeypatch):
+    """All of them take a while, and are run elsewhere."""
+    monkeypatch.setattr(rows, "ALWAYS", ("median",))
+
+
 @pytest.fixture
 def photo(tmp_path):
     """Random colours, 64x48 px, in a folder of its own."""
@@ -75,7 +82,7 @@ def numbers(report):
 
 
 def test_stochastic_models_run_with_every_seed_and_others_once(photo, own):
-    options = ComparisonOptions(classical=("gamma",), seeds=3, seed=4, costs=False)
+    options = ComparisonOptions(seeds=3, seed=4, costs=False)
     models = [f"{own}:Draws", f"{own}:network"]
     report = restorekit.compare(photo, degrade="noise:sigma=25", models=models, options=options)
     drawn, plain = (report.find("ramp.png", model) for model in models)
@@ -88,7 +95,7 @@ def test_stochastic_models_run_with_every_seed_and_others_once(photo, own):
 
 
 def test_cost_counts_used_held_and_prior_weights_and_macs(photo, own):
-    options = ComparisonOptions(classical=())
+    options = ComparisonOptions()
     models = [f"{own}:network", f"{own}:Guided", f"{own}:Draws"]
     report = restorekit.compare(photo, degrade="noise", models=models, options=options)
     network, guided, draws = (model for model in report.models if model.kind == "model")
@@ -100,7 +107,7 @@ def test_cost_counts_used_held_and_prior_weights_and_macs(photo, own):
 
 
 def test_cost_is_not_measured_when_not_wanted(photo, own):
-    options = ComparisonOptions(classical=(), costs=False)
+    options = ComparisonOptions(costs=False)
     report = restorekit.compare(photo, degrade="noise", models=[f"{own}:network"], options=options)
     assert report.models[-1].macs is None
 
@@ -117,7 +124,7 @@ def test_peak_memory_is_at_least_what_was_held():
 
 
 def test_rerun_gives_identical_numbers(photo, own):
-    options = ComparisonOptions(classical=("median",), seeds=2, costs=False)
+    options = ComparisonOptions(seeds=2, costs=False)
     first, second = (
         restorekit.compare(photo, degrade="noise:sigma=25", models=[f"{own}:Draws"], options=options) for _ in range(2)
     )
@@ -130,7 +137,7 @@ def test_interrupted_and_resumed_gives_identical_numbers_and_pictures(photo, own
     (photo.parent / "another.png").write_bytes(photo.read_bytes())
 
     def run(journal, on_step=None):
-        options = ComparisonOptions(classical=("median",), seeds=2, costs=False, journal=journal)
+        options = ComparisonOptions(seeds=2, costs=False, journal=journal)
         models = [f"{own}:Draws", f"{own}:network"]
         return restorekit.compare(
             photo.parent, degrade="noise:sigma=25", models=models, options=options, on_step=on_step
@@ -160,7 +167,7 @@ def test_interrupted_and_resumed_gives_identical_numbers_and_pictures(photo, own
 def test_journal_of_another_comparison_or_photo_is_not_used(photo, tmp_path):
     def run(seed):
         steps = []
-        options = ComparisonOptions(classical=("median",), seed=seed, journal=tmp_path / "out")
+        options = ComparisonOptions(seed=seed, journal=tmp_path / "out")
         restorekit.compare(photo, degrade="noise", options=options, on_step=lambda *step: steps.append(step))
         return len(steps)
 
@@ -171,8 +178,30 @@ def test_journal_of_another_comparison_or_photo_is_not_used(photo, tmp_path):
     assert run(1) == 2
 
 
+def test_an_edited_model_is_measured_anew(photo, own, tmp_path, monkeypatch):
+    """As after an interruption, in a process that has not loaded the module yet."""
+    code = tmp_path / f"{own.removeprefix('python:')}.py"
+
+    def run(factor):
+        text = f"def make():\n    return lambda images: images * {factor}\n"
+        if not code.exists() or code.read_text() != text:
+            code.write_text(text)
+        monkeypatch.delitem(sys.modules, code.stem, raising=False)
+        importlib.invalidate_caches()
+        steps = []
+        options = ComparisonOptions(costs=False, journal=tmp_path / "out")
+        report = restorekit.compare(
+            photo, degrade="noise", models=[f"{own}:make"], options=options, on_step=lambda *step: steps.append(step)
+        )
+        return len(steps), report.find("ramp.png", f"{own}:make").scores["psnr[rgb|per-image|u8|crop0]"]
+
+    first, again, edited = run("0.95"), run("0.95"), run("0.5000")
+    assert (first[0], again[0], edited[0]) == (3, 0, 3)
+    assert first[1] == again[1] != edited[1]
+
+
 def test_journal_survives_a_torn_last_line(photo, tmp_path):
-    options = ComparisonOptions(classical=("median",), journal=tmp_path / "out")
+    options = ComparisonOptions(journal=tmp_path / "out")
     whole = restorekit.compare(photo, degrade="noise", options=options)
     lines = tmp_path / "out" / ".restorekit-compare" / "scores.jsonl"
     lines.write_text(lines.read_text()[:-40])
@@ -219,9 +248,7 @@ def test_a_runaway_model_is_scored_as_its_input_and_the_report_says_so(cup, tmp_
     (tmp_path / "runaway_models.py").write_text(RUNAWAY)
     monkeypatch.syspath_prepend(str(tmp_path))
     model = "python:runaway_models:Runaway"
-    report = restorekit.compare(
-        cup, degrade="noise:sigma=25", models=[model], options=ComparisonOptions(classical=(), costs=False)
-    )
+    report = restorekit.compare(cup, degrade="noise:sigma=25", models=[model], options=ComparisonOptions(costs=False))
     given, kept = report.find("cup.png", "input"), report.find("cup.png", model)
     assert kept.scores == given.scores
     assert given.warnings == ()
@@ -231,7 +258,7 @@ def test_a_runaway_model_is_scored_as_its_input_and_the_report_says_so(cup, tmp_
 
 
 def test_inputs_made_here_are_what_their_label_says(cup):
-    options = ComparisonOptions(classical=(), costs=False)
+    options = ComparisonOptions(costs=False)
     (found,) = restorekit.compare(cup, degrade="noise:sigma=25,clip=0", options=options).audits
     assert (found.image, found.source, found.problems) == ("cup.png", "difference", ())
     assert found.sigma == pytest.approx(25, rel=0.05)
@@ -245,7 +272,7 @@ def test_pairs_that_are_not_what_they_are_said_to_be_are_flagged(cup, tmp_path):
     for folder, samples in (("small", clean), ("noisy", np.clip(noisy, 0, 255).astype(np.uint8))):
         (tmp_path / folder).mkdir()
         PIL.Image.fromarray(samples).resize((80, 64), PIL.Image.Resampling.BICUBIC).save(tmp_path / folder / "cup.png")
-    options = ComparisonOptions(classical=(), costs=False, label="noise:sigma=25")
+    options = ComparisonOptions(costs=False, label="noise:sigma=25")
     report = restorekit.compare(tmp_path / "noisy", clean=tmp_path / "small", options=options)
     (found,) = report.audits
     assert found.sigma < 12

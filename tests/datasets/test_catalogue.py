@@ -18,12 +18,14 @@ NAMED_IN_PAPERS = (
     *("test1200", "test2800", "rain14000", "gopro", "hide", "realblur-j", "realblur-r"),
     *("dpdd-single", "dpdd-dual", "sidd", "set12", "bsd68", "cbsd68", "kodak24"),
     *("mcmaster", "urban100", "sots-indoor", "sots-outdoor", "ots", "hsts", "constyle-v2-mix"),
+    *("hsts-256", "lol-256", "kodak24-256"),
 )
 TESTED_ON = {  # Restormer 2022, sections 4.1 to 4.4, and the pages of the sets
     **{"lol-v1": 15, "lol-v2-real": 100, "sid": 598, "gopro": 1111, "hide": 2025, "dpdd-dual": 76, "dpdd-single": 76},
     **{"rain100l": 100, "rain100h": 100, "test1200": 1200, "test2800": 2800, "sots-indoor": 500, "sots-outdoor": 500},
     **{"set12": 12, "bsd68": 68, "cbsd68": 68, "kodak24": 24, "mcmaster": 18, "urban100": 100, "hsts": 10},
     **{"realblur-j": 980, "realblur-r": 980},
+    **{"hsts-256": 10, "lol-256": 15, "kodak24-256": 24},  # the files of TAO's repository
 }
 
 
@@ -54,7 +56,9 @@ def test_catalogue_counts_fit_their_numbering(name):
 
 
 def test_find_set_offers_the_right_spelling():
-    with pytest.raises(UsageError, match=r"data set: expected one of bsd68, .*got 'kodak'; did you mean kodak24\?"):
+    with pytest.raises(
+        UsageError, match=r"data set: expected one of bsd68, .*got 'kodak'; did you mean kodak24 or kodak24-256\?"
+    ):
         find_set("kodak")
 
 

@@ -73,6 +73,68 @@ def test_classical_rows_do_not_cost_the_models_their_significance(report_of):
     assert cell(crowded.table(), "p").against_input.p_value == pytest.approx(8 * expected)
 
 
+def ranks(count, gain=0.0):
+    """As many values of which no two differ from the input's by the same."""
+    return [20.0 + i + gain * (1 + i / 10) for i in range(count)]
+
+
+def exact_p(values, start):
+    return stats.permutation_test(
+        (np.subtract(values, start),), np.mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+
+
+@pytest.mark.parametrize(("count", "restorers"), [(8, 6), (8, 7), (9, 11), (9, 12), (9, 13), (10, 13)])
+def test_too_few_images_are_not_called_not_significant(report_of, count, restorers):
+    """The best that so many restorers can do, every image better, corrected step by step: is any of them below 5 %?"""
+    classical = {f"c{k}": ranks(count, 1.0 + k) for k in range(restorers)}
+    values = {"input": ranks(count), **classical, "net": ranks(count, 2.0)}
+    table = report_of(values, kinds=dict.fromkeys(classical, "classical")).table(classical_rows=restorers)
+    attainable = min(naive_holm([exact_p(classical[name], values["input"]) for name in classical])) <= 0.05
+    for name in classical:
+        against = cell(table, name).against_input
+        assert against.significant is (True if attainable else None)
+        assert against.doubt == ("" if attainable else f"n<{count + 1}")
+        assert against.needs == (None if attainable else count + 1)
+    assert cell(table, "net").against_input.significant is True  # a family of its own
+    notes = [note for note in table.footnotes if note.startswith("n<")]
+    assert len(notes) == (not attainable)
+    if not attainable:
+        assert notes[0].endswith(f"{count + 1} images would be needed")
+        assert f"n\\<{count + 1}" in table.to_markdown()
+        assert f"n\\textless{{}}{count + 1}" in table.to_latex()
+    assert [record["images_needed"] for record in table.to_json() if record["kind"] == "classical"] == [
+        None if attainable else count + 1
+    ] * restorers
+
+
+def test_pairs_and_rivals_are_told_apart_from_too_few_images(report_of):
+    """Five models make ten pairs, which 8 images cannot tell; five differences to the best classical one they can."""
+    values = {"input": ranks(8), "c": ranks(8, 1.0), **{name: ranks(8, 2.0 + i) for i, name in enumerate("abdef")}}
+    report = report_of(values, kinds={"c": "classical"})
+    pairs = report.pairs()
+    assert len(pairs) == 15
+    assert {(pair.difference.significant, pair.difference.doubt) for pair in pairs} == {(None, "n<10")}  # 15 x 2 / 512
+    notes = [note for note in report.table().footnotes if "minus c" in note]
+    assert len(notes) == 5
+    assert not any("n<" in note or "n.s." in note for note in notes)
+
+
+def test_rivals_are_corrected_among_each_other(report_of):
+    generator = np.random.default_rng(5)
+    rival = generator.normal(28, 2, 10)
+    gains = {"a": 0.8, "b": 0.55, "d": 0.5}
+    models = {name: list(rival + generator.normal(gain, 0.7, 10)) for name, gain in gains.items()}
+    report = report_of({"input": [20.0] * 10, "c": list(rival), **models}, kinds={"c": "classical"})
+    plain = [exact_p(values, rival) for values in models.values()]
+    adjusted = naive_holm(plain)
+    changed = [p <= 0.05 < q for p, q in zip(plain, adjusted, strict=True)]
+    assert any(changed)  # the correction makes a difference here
+    notes = [note for note in report.table().footnotes if "minus c" in note]
+    for note, p in zip(notes, adjusted, strict=True):
+        assert note.endswith("n.s.") >= (p > 0.05)
+
+
 @pytest.mark.parametrize(
     ("p_value", "interval", "significant"),
     [

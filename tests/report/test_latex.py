@@ -24,6 +24,19 @@ def test_latex_is_a_balanced_booktabs_table(report_of):
     assert r"\textbf{21.59}" in text
 
 
+def test_latex_parts_input_classical_and_models(report_of):
+    kinds = {"p": "classical", "q": "classical"}
+    report = report_of({"input": [20.0], "p": [21.0], "q": [22.0], "a": [23.0], "b": [24.0]}, kinds=kinds)
+    models = [model.model_copy(update={"asked": model.name in "qab"}) for model in report.models]
+    text = report.model_copy(update={"models": tuple(models)}).table(classical_rows=1).to_latex()
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0].strip().splitlines()[1:]
+    assert [line.partition(" ")[0] for line in body] == [
+        *(r"\midrule", "input"),
+        *(r"\midrule", "q"),
+        *(r"\midrule", "a", "b"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

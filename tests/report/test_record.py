@@ -104,3 +104,31 @@ def test_importing_the_report_loads_no_heavy_library():
     code = "import sys, restorekit.report; print([m for m in ('torch', 'cv2', 'scipy', 'rich') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("commit", "modified", "code"),
+    [
+        (None, None, "restorekit 1.2.3"),
+        ("1a2b3c4", None, "restorekit 1.2.3 (commit 1a2b3c4)"),
+        ("1a2b3c4", False, "restorekit 1.2.3 (commit 1a2b3c4)"),
+        ("1a2b3c4", True, "restorekit 1.2.3 (commit 1a2b3c4, modified)"),
+    ],
+)
+def test_every_rendering_says_which_code_measured_and_whether_it_was_modified(report_of, commit, modified, code):
+    from restorekit.report import render_page
+
+    report = report_of({"input": [20.0], "net": [30.0]})
+    report = report.model_copy(update={"run": report.run.model_copy(update={"commit": commit, "modified": modified})})
+    table = report.table()
+    assert report.run.code == code
+    for text in (table.to_markdown(), table.to_latex()):
+        assert f"measured with {code}" in text
+    assert f"<dd>{code}</dd>" in render_page(report)
+    assert Report.model_validate_json(report.model_dump_json()).run.modified is modified
+
+
+def test_records_of_before_do_not_say_whether_the_code_was_modified(report_of):
+    document = report_of({"input": [20.0]}).model_dump(mode="json")
+    del document["run"]["modified"]
+    assert Report.model_validate(document).run.modified is None

@@ -116,14 +116,30 @@ def test_other_protocols_are_refused(change, message):
         ensure_comparable("night", report({"m": START}, **change), RUN, [PSNR])
 
 
-def test_markdown_has_a_line_for_each_change_and_the_counts():
-    before, now = report({"m": START, "n": START}), report({"m": START + 0.3 + NOISE, "n": START})
-    text = changes_markdown({"set one": changes(now, before)})
+def test_markdown_has_a_line_for_each_change_and_counts_the_rest():
+    near = START + NOISE - NOISE.mean() + 0.02
+    before = report({"m": START, "n": START, "near": START, "same": START, "few": START[:3]})
+    now = report({"m": START + 0.3 + NOISE, "n": START, "near": near, "same": START + 0.004, "few": [20.0, 21.0, 22.0]})
+    text = changes_markdown({"set one": changes(now, before), "set two": changes(before, before)})
     low, high = bootstrap_t_interval(0.3 + NOISE)
     mean = 0.3 + NOISE.mean()
     first = f"| set one | m | PSNR | 12 | {START.mean():.2f} | {START.mean() + mean:.2f} | "
     first += f"{mean:+.2f} [{low:.2f}, {high:.2f}] | better |"
-    assert first in text.splitlines()
-    assert "| +0.00 [0.00, 0.00] | within noise |" in text
-    assert "1 better, 1 within noise" in text
+    rows = [line for line in text.splitlines() if line.startswith("| set ")][1:]
+    assert rows[0] == first
+    assert [(row.split(" | ")[1], row.split(" | ")[-1]) for row in rows[1:]] == [
+        ("near", "within noise |"),
+        ("few", "no interval |"),
+    ]
+    assert "1 better, 1 within noise, 1 no interval, 7 of 10 did not change at the decimals shown" in text
     assert f"- `{PSNR}`" in text
+
+
+def test_markdown_without_any_change_is_one_line_and_the_protocol():
+    same = report({"m": START, "n": START})
+    assert changes_markdown({"a": changes(same, same)}).splitlines() == [
+        "2 of 2 did not change at the decimals shown",
+        "",
+        f"- `{PSNR}`",
+    ]
+    assert changes_markdown({}).startswith("nothing in common")

@@ -18,7 +18,16 @@ from restorekit.core.image.headers import read_header
 from restorekit.core.image.samples import is_sample, sample_file_name, sample_path
 from restorekit.errors import ImageError, UsageError
 
-__all__ = ["MOST_LISTED", "NamedInput", "Pair", "evenly_spaced", "list_images", "pair_images"]
+__all__ = [
+    "MOST_LISTED",
+    "NamedInput",
+    "Pair",
+    "ensure_alike",
+    "evenly_spaced",
+    "list_alike",
+    "list_images",
+    "pair_images",
+]
 
 MOST_LISTED = 20
 """So many problems of a request are told in words, the others counted."""
@@ -79,6 +88,21 @@ def list_images(paths: Sequence[str | Path], *, recursive: bool = True) -> list[
     return sorted(found.values())
 
 
+def list_alike(paths: Sequence[str | Path]) -> list[NamedInput]:
+    """``list_images`` for photos that are measured together: none is damaged, all are of one bit depth.
+
+    Headers are looked at, no picture is decoded.
+
+    Raises:
+        UsageError: as ``list_images``; files without a header that can be read, photos of another depth than most. All
+            of those are listed, ``MOST_LISTED`` of them in words.
+    """
+    inputs = list_images(paths)
+    if problems := _unlike([(item.name, [item.path]) for item in inputs], "photos"):
+        raise UsageError(_listed("images: expected photos that can be read, all of one bit depth", problems))
+    return inputs
+
+
 def pair_images(degraded: str | Path, clean: str | Path, *, recursive: bool = True) -> list[Pair]:
     """Pairs of two files, or of two folders by relative path without suffix, sorted by name.
 
@@ -110,10 +134,25 @@ def pair_images(degraded: str | Path, clean: str | Path, *, recursive: bool = Tr
         pairs = [
             Pair(items[0].name, items[0].path, right[stem][0].path) for stem, items in left.items() if stem in right
         ]
-    problems += _unlike(pairs)
+    problems += _unlike([(pair.name, [pair.degraded, pair.clean]) for pair in pairs], "pairs")
     if problems:
-        raise UsageError(_listed(problems))
+        expected = "one clean image of its name (apart from the suffix), size and bit depth"
+        raise UsageError(_listed(f"pairs: expected for each degraded image {expected}", problems))
     return pairs
+
+
+def ensure_alike(entries: Sequence[tuple[str, Sequence[Path]]]) -> None:
+    """Refuse pairs that cannot be measured together, by their headers; no picture is decoded.
+
+    Args:
+        entries: name of each pair, and its files, the degraded one first and the clean one last; or a photo alone.
+
+    Raises:
+        UsageError: as ``pair_images``, but for names.
+    """
+    if problems := _unlike(entries, "pairs"):
+        expected = "files that can be read, degraded and clean of one size, all of one bit depth"
+        raise UsageError(_listed(f"pairs: expected {expected}", problems))
 
 
 def evenly_spaced(entries: Sequence[Entry], count: int | None) -> list[Entry]:
@@ -131,43 +170,47 @@ def evenly_spaced(entries: Sequence[Entry], count: int | None) -> list[Entry]:
     return [entries[index * len(entries) // chosen] for index in range(chosen)]
 
 
-def _listed(problems: Sequence[str]) -> str:
+def _listed(expected: str, problems: Sequence[str]) -> str:
     count, more = len(problems), len(problems) - MOST_LISTED
     return "\n  ".join(
         [
-            "pairs: expected for each degraded image one clean image of its name (apart from the suffix), size and bit "
-            f"depth, got {count} problem{'s' * (count > 1)}; mend or remove these files",
+            f"{expected}, got {count} problem{'s' * (count > 1)}; mend or remove these files",
             *problems[:MOST_LISTED],
             *([f"and {more} more"] if more > 0 else []),
         ]
     )
 
 
-def _unlike(pairs: Sequence[Pair]) -> list[str]:
-    """What the headers give away: files that cannot be read, two sizes, two depths."""
+def _unlike(entries: Sequence[tuple[str, Sequence[Path]]], what: str) -> list[str]:
+    """What the headers give away: files that cannot be read, two sizes or depths in an entry, another depth than most.
+
+    Args:
+        entries: name, and the photo alone or the photo and its clean image.
+        what: the entries, in a word.
+    """
     unread, sizes, depths = [], [], []
     alike: dict[str, str] = {}
-    for pair in pairs:
+    for name, paths in entries:
         headers = []
-        for path in (pair.degraded, pair.clean):
+        for path in paths:
             try:
                 headers.append(read_header(path))
             except ImageError as error:
                 unread.append(str(error))
-        if len(headers) < 2:
+        if len(headers) < len(paths):
             continue
-        degraded, clean = headers
+        degraded, clean = headers[0], headers[-1]
         if (degraded.width, degraded.height) != (clean.width, clean.height):
             sizes.append(
-                f"{pair.name}: {degraded.width}x{degraded.height} px, its clean image {clean.width}x{clean.height} px"
+                f"{name}: {degraded.width}x{degraded.height} px, its clean image {clean.width}x{clean.height} px"
             )
         if degraded.depth == clean.depth:
-            alike[pair.name] = degraded.depth
+            alike[name] = degraded.depth
         else:
-            depths.append(f"{pair.name}: {_DEPTHS[degraded.depth]}, its clean image {_DEPTHS[clean.depth]}")
+            depths.append(f"{name}: {_DEPTHS[degraded.depth]}, its clean image {_DEPTHS[clean.depth]}")
     for usual, _ in Counter(alike.values()).most_common(1):
         depths += [
-            f"{name}: {_DEPTHS[depth]}, most pairs {_DEPTHS[usual]}" for name, depth in alike.items() if depth != usual
+            f"{name}: {_DEPTHS[depth]}, most {what} {_DEPTHS[usual]}" for name, depth in alike.items() if depth != usual
         ]
     return [*unread, *sizes, *depths]
 

@@ -121,7 +121,7 @@ class ModuleRestorer(ABC):
             raise ModelError(f"{self.name}: expected a result of shape {tuple(images.shape)}, got {shape}")
         return restored.float()  # type: ignore[no-any-return]
 
-    def _run_gray(self, module: nn.Module, images: Images) -> Images:
+    def _run_gray(self, module: Callable[[PlainImages], Any], images: Images) -> Images:
         if bool((images[:, :1] == images).all()):
             return self._run(module, images[:, :1]).expand_as(images)
         return torch.cat([self._run(module, plane) for plane in images.chunk(3, dim=1)], dim=1)

@@ -7,7 +7,7 @@ import pytest
 
 from restorekit.core.image import files
 from restorekit.core.image.files import write_image
-from restorekit.core.image.pairs import NamedInput, Pair, list_images, pair_images
+from restorekit.core.image.pairs import NamedInput, Pair, list_alike, list_images, pair_images
 from restorekit.errors import UsageError
 
 
@@ -93,6 +93,41 @@ def test_list_reports_all_equal_output_names(tmp_path: Path) -> None:
         make(tmp_path / name)
     with pytest.raises(UsageError, match=r"the same for a\.png \(.*x/a\.png, .*y/a\.png\); b\.png \(.*\); give their"):
         list_images([tmp_path / "x", tmp_path / "y"])
+
+
+def test_photos_measured_together_are_refused_with_everything_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "n/c.png"):
+        picture(tmp_path / name, width=7 + len(name))  # sizes may differ
+    assert list_alike([tmp_path]) == list_images([tmp_path])
+    picture(tmp_path / "deep.png", dtype=np.uint16)
+    picture(tmp_path / "float.tif", dtype=np.float32)
+    make(tmp_path / "empty.jpg"), (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0heicmif1")
+    monkeypatch.setattr(files, "_decode", None)  # whoever decodes a picture fails
+    with pytest.raises(UsageError) as caught:
+        list_alike([tmp_path])
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == (
+        "images: expected photos that can be read, all of one bit depth, got 6 problems; mend or remove these files"
+    )
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in lines] == [
+        *("empty.jpg", "phone.heic", "text.png", "torn.png"),
+        *("deep.png", "float.tif"),
+    ]
+    assert lines[-2:] == [
+        "deep.png: 16 bits a sample, most photos 8 bits a sample",
+        "float.tif: samples of floats, most photos 8 bits a sample",
+    ]
+
+
+def test_samples_are_measured_together() -> None:
+    assert [item.name for item in list_alike(["sample:rocket@256", "sample:coffee"])] == [
+        "coffee.png",
+        "rocket_256.jpg",
+    ]
 
 
 def test_pairs_match_two_files_whatever_their_names(tmp_path: Path) -> None:
