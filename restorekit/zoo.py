@@ -15,11 +15,12 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from restorekit.errors import ModelError, RecipeError, did_you_mean
+from restorekit.model_text import parse_options, split_models, split_options
 from restorekit.recipe import load_recipe, parse_document, recipe_hash
 from restorekit.shipped import shipped_models
 
@@ -150,7 +151,7 @@ def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
     family, _, rest = model.partition(":")
     if family == "recipe":
         return f"{model} {recipe_hash(load_recipe(rest, overrides))}"
-    place, _ = _split_options(model)
+    place, _ = split_options(model, shipped_models())
     if family in ("file", "spandrel"):
         return f"{model} {sha256_of(Path(place.partition(':')[2]))}"
     if family == "python":
@@ -159,23 +160,6 @@ def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
         return f"{model} {source_digest(rest.partition(':')[0])}"
     shipped = shipped_models().get(place)
     return f"{model} {shipped.sha256}" if shipped else model
-
-
-def split_models(texts: Sequence[str]) -> list[str]:
-    """Model texts from repeated options and comma-separated lists; a comma before ``key=value`` does not split.
-
-    >>> split_models(["classical:nlm:sigma=25,distance_px=5,classical:tv", "classical:dcp"])
-    ['classical:nlm:sigma=25,distance_px=5', 'classical:tv', 'classical:dcp']
-    """
-    models: list[str] = []
-    for text in texts:
-        for index, part in enumerate(text.split(",")):
-            continues = index > 0 and "=" in part and ":" not in part.partition("=")[0]
-            if continues:
-                models[-1] += f",{part}"
-            elif part.strip():
-                models.append(part.strip())
-    return models
 
 
 def method_of(name: str) -> "Method":
@@ -254,8 +238,8 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
         name, _, options = rest.partition(":")
         if name not in CLASSICAL:
             raise _unknown(f"classical:{name}")
-        return build_classical(name, _parse_options(model, options))
-    place, options = _split_options(model)
+        return build_classical(name, parse_options(model, options))
+    place, options = split_options(model, shipped_models())
     if place in (shipped := shipped_models()):
         return _from_file(model, shipped[place].file().path, options)
     if family == "file" and rest:
@@ -271,18 +255,6 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
     raise _unknown(model)
 
 
-def _split_options(model: str) -> tuple[str, str]:
-    """``refine:swap=zero`` is ``refine`` with an option; so is ``file:FILE:swap=zero``, unless a file is called so.
-
-    >>> _split_options("file:a.safetensors:swap=zero"), _split_options("refine")
-    (('file:a.safetensors', 'swap=zero'), ('refine', ''))
-    """
-    place, _, options = model.rpartition(":")
-    is_model = place in shipped_models() or place.startswith("file:")
-    is_option = is_model and "=" in options and not Path(model.partition(":")[2]).exists()
-    return (place, options) if is_option else (model, "")
-
-
 def _from_file(name: str, path: Path, options: str = "") -> "Restorer":
     """A weight file says which method, and with which settings, or at least which network it is for.
 
@@ -295,7 +267,7 @@ def _from_file(name: str, path: Path, options: str = "") -> "Restorer":
     from restorekit.core.weights import load_metadata
 
     metadata = load_metadata(path)
-    changes = _parse_options(name, options)
+    changes = parse_options(name, options)
     if "method" not in metadata:
         if changes:
             raise ModelError(f"{name}: expected no options, since {path} holds a plain network, got {options}")
@@ -306,16 +278,6 @@ def _from_file(name: str, path: Path, options: str = "") -> "Restorer":
     restorer = method.restorer(config.model_copy(update={"weights": str(path)}))
     restorer.name = name
     return restorer
-
-
-def _parse_options(model: str, text: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, separator, value = part.partition("=")
-        if not separator or not key or not value:
-            raise ModelError(f"{model}: expected options as key=value,key=value, got {part!r}")
-        options[key.strip()] = value.strip()
-    return options
 
 
 def _unknown(name: str) -> ModelError:

@@ -23,6 +23,7 @@ from restorekit.refine.feature_restorer import FeatureRefinedRestorer
 from restorekit.refine.features import FeatureRefinement, planes_of
 from restorekit.refine.module import RefinementModule
 from restorekit.refine.network import RefinedNetwork
+from restorekit.refine.other_photos import OtherPhotosPrior
 from restorekit.refine.parts import Parts
 from restorekit.refine.restorer import RefinedRestorer
 from restorekit.refine.settings import RefineConfig
@@ -59,13 +60,19 @@ def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
 
     Raises:
         RecipeError: a base that cannot learn, a prior of another length than the module's, or one without weights to
-            embed.
+            embed; a student alone, without the module that it is for.
         ModelError: a base or a prior that ``parts`` does not know; weights that are absent, damaged, or of another
             module: the message names a tensor.
-        DependencyError: the prior's weights are absent.
+        DependencyError: the prior's weights are absent, or those of VGG-16 for the loss of EnlightenGAN.
     """
     from restorekit.refine.task import RefineTask
+    from restorekit.training.vgg_features import load_vgg16
 
+    if config.learn == "student" and config.weights is None:
+        raise RecipeError(
+            "config.weights: expected the weights of the refinement that the student is for, got none; give them by "
+            "--set config.weights=FILE"
+        )
     config = _as_in_file(config)
     path = Path(config.weights) if config.weights else None
     base = _base_of(config, parts)
@@ -85,14 +92,15 @@ def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
     learning |= {"base"} if config.joint else set()
     embedded = _embedded(config, prior)
     network = RefinedNetwork(module, base=own, student=student, prior=embedded, learning=frozenset(learning))
-    return RefineTask(network, config, base=base, prior=prior, multiple_of=base.spec.multiple_of)
+    features = load_vgg16(config.loss_features) if config.loss == "enlightengan" else None
+    return RefineTask(network, config, base=base, prior=prior, multiple_of=base.spec.multiple_of, features=features)
 
 
 def describe(config: RefineConfig, parts: Parts) -> RefineConfig:
     """What a weight file says of itself: its base by options instead of by name, where the base is in the file."""
     config = _as_in_file(config)
     base = _base_of(config, parts)
-    own: dict[str, object] = {"weights": None, "learn": "all"}
+    own: dict[str, object] = {"weights": None, "learn": "all", "swap": None}
     if config.embed_base and isinstance(base, NetworkRestorer) and (name := _network_name(base)):
         own |= {"base_network": name, "base_options": base.config.model_dump(mode="json")}
     return config.model_copy(update=own)
@@ -100,6 +108,8 @@ def describe(config: RefineConfig, parts: Parts) -> RefineConfig:
 
 def _as_in_file(config: RefineConfig) -> RefineConfig:
     """The configuration with the base that its weight file brings, if it does: a jointly trained base has changed.
+
+    A student alone learns from the prior that the module was trained with, so it is the file's as well.
 
     Raises:
         ModelError: the file is absent or damaged, or of another method.
@@ -112,7 +122,8 @@ def _as_in_file(config: RefineConfig) -> RefineConfig:
     found = check_options(RefineConfig, json.loads(metadata.get("method_config", "{}")))
     if isinstance(found, list):
         raise ModelError(f"{config.weights}: expected the settings of a refinement, got others: {'; '.join(found)}")
-    return config.model_copy(update={"base_network": found.base_network, "base_options": found.base_options})
+    own = {"base_network": found.base_network, "base_options": found.base_options}
+    return config.model_copy(update=own | ({"prior": found.prior} if config.learn == "student" else {}))
 
 
 def _base_of(config: RefineConfig, parts: Parts) -> Restorer:
@@ -137,19 +148,24 @@ def _prior_of(config: RefineConfig, parts: Parts, path: Path | None) -> FeatureP
     dim = config.module.prior_dim
     if config.module.prior_use == "none":
         return None
-    if config.control in ("zero", "random"):
-        return ZeroPrior(dim) if config.control == "zero" else RandomPrior(dim)
+    swap = config.swap
+    if config.control == "zero" or swap == "zero":
+        return ZeroPrior(dim)
+    if config.control == "random" or swap == "random":
+        return RandomPrior(dim)
     if config.student is not None:
-        return StudentPrior(partial(student_of, config.student, dim, path), dim)
-    return _named_prior(config, parts, path)
+        prior: FeaturePrior = StudentPrior(partial(student_of, config.student, dim, path), dim)
+    else:
+        prior = _named_prior(config, parts, path if config.embed_prior else None)
+    return prior if swap is None else OtherPhotosPrior(prior, swap)
 
 
 def _teacher(config: RefineConfig, parts: Parts, path: Path | None) -> FeaturePrior | None:
     """What guides the module, or teaches the student, in training; None where nothing is asked."""
     if not config.listens:
         return None
-    inside = path if path is not None and "prior" in parts_in(path) else None
-    prior = _named_prior(config, parts, inside)
+    travels = config.embed_prior or config.learn == "student"
+    prior = _named_prior(config, parts, path if travels and path is not None and "prior" in parts_in(path) else None)
     dim = config.module.prior_dim
     if config.module.prior_use != "concat_2d" and prior.dim != dim:
         raise RecipeError(
@@ -158,10 +174,9 @@ def _teacher(config: RefineConfig, parts: Parts, path: Path | None) -> FeaturePr
     return prior
 
 
-def _named_prior(config: RefineConfig, parts: Parts, path: Path | None) -> FeaturePrior:
-    if config.embed_prior and path is not None:
-        return parts.prior(config.prior, tensors_of(path, "prior"))
-    return parts.prior(config.prior)
+def _named_prior(config: RefineConfig, parts: Parts, inside: Path | None) -> FeaturePrior:
+    """The prior, with its weights from the file that they are inside."""
+    return parts.prior(config.prior) if inside is None else parts.prior(config.prior, tensors_of(inside, "prior"))
 
 
 def _embedded(config: RefineConfig, prior: FeaturePrior | None) -> nn.Module | None:

@@ -12,7 +12,7 @@ from restorekit.refine.config import SLOPE
 from restorekit.refine.shapes import DegradedImages, Features
 from restorekit.refine.shared_norm import Moments, SharedInstanceNorm, merge
 from restorekit.refine.statistics import Statistics
-from restorekit.refine.strips import SCALE, Strip, strips
+from restorekit.refine.strips import SCALE, Strip, laid_out, strips
 
 __all__ = ["DECODER_HALO", "Decoder", "Encoder"]
 
@@ -41,31 +41,41 @@ class Encoder(nn.Module):
     def forward(self, restored: PlainImages, degraded: DegradedImages, known: Statistics) -> Features:
         """Features at a quarter of the images' height and width, which are multiples of four."""
         half = self.half_features(restored, degraded, known.stem)
-        features: Features = self.to_quarter(self.half_norm(half, known.half))
+        if torch.is_grad_enabled():
+            normalised = self.half_norm(half, known.half)
+        else:
+            normalised = self.half_norm.apply_(half, known.half or Moments.of(half))
+        features: Features = self.to_quarter(normalised)
         return features
 
     def half_features(self, restored: PlainImages, degraded: DegradedImages, moments: Moments | None) -> Features:
         """What the second normalisation takes: features at half resolution, given the moments of the first one."""
         if torch.is_grad_enabled():
-            return self._from_stem(self.stem(torch.cat([restored, degraded], dim=1)), moments)
+            stem = self.stem_norm(self.stem(torch.cat([restored, degraded], dim=1)), moments)
+            return self._from_stem(stem)
         height, width = restored.shape[2] // SCALE, restored.shape[3] // SCALE
         pieces = list(strips(height, width, halo=1, device=restored.device))
         if moments is None:
-            stems = (strip.inner(self._stem_of(restored, degraded, strip), SCALE) for strip in pieces)
-            moments = merge(Moments.of(stem) for stem in stems)
-        halves = [
-            strip.inner(self._from_stem(self._stem_of(restored, degraded, strip), moments), SCALE // 2)
-            for strip in pieces
-        ]
-        return torch.cat(halves, dim=2)
+            moments = merge(
+                Moments.of(strip.inner(self._stem_of(restored, degraded, strip), SCALE)) for strip in pieces
+            )
+        half = None
+        for strip in pieces:
+            stem = self.stem_norm.apply_(self._stem_of(restored, degraded, strip), moments)
+            part = strip.inner(self._from_stem(stem), SCALE // 2)
+            if half is None:
+                half = laid_out(part.new_empty(*part.shape[:2], 2 * height, 2 * width))
+            half[:, :, strip.rows(SCALE // 2)] = part
+        assert half is not None
+        return half
 
     def _stem_of(self, restored: PlainImages, degraded: DegradedImages, strip: Strip) -> Features:
         pair = torch.cat([strip.outer(restored, SCALE), strip.outer(degraded, SCALE)], dim=1)
-        stem: Features = self.stem(pair)
+        stem: Features = self.stem(laid_out(pair))
         return stem
 
-    def _from_stem(self, stem: FeatureMaps, moments: Moments | None) -> Features:
-        half: Features = self.to_half(F.leaky_relu_(self.stem_norm(stem, moments), SLOPE))
+    def _from_stem(self, normalised: FeatureMaps) -> Features:
+        half: Features = self.to_half(F.leaky_relu_(normalised, SLOPE))
         return half
 
 
@@ -92,7 +102,8 @@ class Decoder(nn.Module):
 
     def forward(self, features: Features) -> PlainImages:
         """(batch, channels, rows, columns) to (batch, planes, 4 rows, 4 columns)."""
-        half = F.leaky_relu_(F.pixel_shuffle(self.to_half(features), 2), SLOPE)
-        full = F.leaky_relu_(F.pixel_shuffle(self.to_full(half), 2), SLOPE)
-        answer: PlainImages = self.tail(F.leaky_relu_(self.smooth(full), SLOPE))
+        for layer in (self.to_half, self.to_full):
+            features = F.leaky_relu_(F.pixel_shuffle(layer(features), 2), SLOPE)  # one name: what is used up is freed
+        features = F.leaky_relu_(self.smooth(features), SLOPE)
+        answer: PlainImages = self.tail(features)
         return answer

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from restorekit.core.restorer import Window
 from restorekit.refine.config import SLOPE, RefinementConfig
 from restorekit.refine.dynamic_filter import TAPS, apply_kernels, frame
-from restorekit.refine.guided_convolution import GuidedConv2d, PlaceShare, PriorMapping, guide_width, spread
-from restorekit.refine.shapes import Features, Guide, PreparedPrior, Weights
+from restorekit.refine.guided_convolution import GuidedConv2d, PriorMapping, guide_width, spread
+from restorekit.refine.shapes import Features, Guide, PositionMap, PreparedPrior, Weights
 from restorekit.refine.strips import strips
 
 __all__ = ["ChannelSpatialAttention", "ChannelWeights", "SpatialWeights"]
@@ -110,20 +110,20 @@ class SpatialWeights(nn.Module):
         """The weights of a window, (batch, 1, rows, columns)."""
         guide = None if guide is None else spread(guide, window)
         filtered = self._at_once if torch.is_grad_enabled() else self._in_strips
-        hidden = filtered(features, guide, self.guided.place_share(window))
+        hidden = filtered(features, guide, self.guided.position(window))
         return torch.sigmoid(self.score(F.leaky_relu_(hidden, SLOPE)))
 
-    def _at_once(self, features: Features, guide: Guide | None, of_place: PlaceShare | None) -> Features:
-        hidden = F.leaky_relu_(self.guided(features, guide, of_place), SLOPE)
+    def _at_once(self, features: Features, guide: Guide | None, position: PositionMap | None) -> Features:
+        hidden = F.leaky_relu_(self.guided(features, guide, position), SLOPE)
         return apply_kernels(frame(features), self.kernels(hidden))
 
-    def _in_strips(self, features: Features, guide: Guide | None, of_place: PlaceShare | None) -> Features:
+    def _in_strips(self, features: Features, guide: Guide | None, position: PositionMap | None) -> Features:
         """The same with a few rows of the kernels at a time; every row of them is computed once."""
         height, width = features.shape[2:]
         framed, filtered = frame(features), torch.empty_like(features)
         for strip in strips(height, width, halo=2, device=features.device):
             near = guide if guide is None or guide.ndim == 2 else strip.outer(guide)
-            hidden = self.guided(strip.outer(features), near, None if of_place is None else strip.outer(of_place))
+            hidden = self.guided(strip.outer(features), near, None if position is None else strip.outer(position))
             first, last = max(strip.start - 1, 0) - strip.low, min(strip.stop + 1, height) - strip.low
             hidden = F.leaky_relu_(hidden[:, :, first:last], SLOPE)
             edges = (0, 0, int(strip.start == 0), int(strip.stop == height))

@@ -84,8 +84,8 @@ class FeatureRefinedRestorer(RefinedRestorer):
         check_images(degraded, self.name)
         with torch.inference_mode():
             given = None if code is None else code.to(self.device)
-            restored = self._run(partial(self.module, prior=given, window=window), self._here(degraded))
-            restored = restored.to(degraded.device)
+            run = self._run if self.planes == (3, 3) else self._run_gray
+            restored = run(partial(self.module, prior=given, window=window), self._here(degraded)).to(degraded.device)
         return restored if torch.is_inference_mode_enabled() else restored.clone()
 
     def refine(self, restored: Images, degraded: Images, prior: Prior | None) -> Images:  # noqa: ARG002

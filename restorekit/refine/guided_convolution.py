@@ -1,12 +1,13 @@
 """A convolution over features, prior and position side by side, without putting them side by side.
 
 The plain form concatenates 16 feature, 64 prior and 16 position channels. But the prior is the same at every pixel, and
-the position is the same in every image, so their shares of the convolution are computed apart:
+the position is the same in every image:
 
-- the prior's 64 channels become one channel of ones, whose weights are the prior times theirs. Zero padding treats it
-  as it would have treated the 64, so borders are exact;
-- the position's share is computed for one image and added to all of a batch. Without gradients that of the last whole
-  image is kept, at 36 bytes per image pixel for the widest layer, and serves all further images of that size.
+- the prior's share is one number per output channel, but for the border: there, zero padding leaves out some of the
+  nine taps. Which ones follows from the row and from the column apart;
+- the position's share is computed for one image and added to all of a batch. Without gradients the embedding of the
+  last whole image is kept, at 4 bytes per image pixel, and serves all further images of that size. (To keep its share
+  of the widest layer would take 36, the largest buffer of the module, and save 5 % of the operations.)
 """
 
 import torch
@@ -18,16 +19,14 @@ from restorekit.core.restorer import Window
 from restorekit.refine.config import SLOPE, RefinementConfig
 from restorekit.refine.kept import Kept
 from restorekit.refine.position import PositionEmbedding
-from restorekit.refine.shapes import Features, Guide, PreparedPrior
+from restorekit.refine.shapes import Features, Guide, PositionMap, PreparedPrior
+from restorekit.refine.strips import laid_out
 
-__all__ = ["GuidedConv2d", "PlaceShare", "PriorMapping", "guide_width", "spread"]
+__all__ = ["GuidedConv2d", "PriorMapping", "guide_width", "spread"]
 
 HIDDEN = 256
 
 Response = Float[Tensor, "batch out rows columns"]
-
-PlaceShare = Float[Tensor, "1 out rows columns"]
-"""What the position adds to the response of every image."""
 
 
 class PriorMapping(nn.Module):
@@ -78,40 +77,39 @@ class GuidedConv2d(nn.Module):
         self.embedding = PositionEmbedding(position) if position else None
         self._kept = Kept()
 
-    def forward(self, features: Features, guide: Guide | None, of_place: PlaceShare | None) -> Response:
+    def forward(self, features: Features, guide: Guide | None, position: PositionMap | None) -> Response:
         """What the plain convolution of the concatenation gives.
 
         Args:
             features: (batch, features, rows, columns).
             guide: (batch, guide), the same everywhere, or a map as large as the features.
-            of_place: what ``place_share`` gave for the window of the features.
+            position: what ``position`` gave for the window of the features.
 
         Returns:
             (batch, out, rows, columns).
         """
-        of_features, of_guide, _ = torch.split(self.weight, list(self.parts), dim=1)
-        if guide is None:
-            response = F.conv2d(features, of_features, padding=1)
-        elif guide.ndim == 4:
-            both = torch.cat([features, guide], dim=1)
-            response = F.conv2d(both, torch.cat([of_features, of_guide], dim=1), padding=1)
-        else:
-            response = _with_constant(features, of_features, torch.einsum("oikl,bi->bokl", of_guide, guide))
-        return response if of_place is None else response.add_(of_place)
+        of_features, of_guide, of_position = torch.split(self.weight, list(self.parts), dim=1)
+        maps, weights = [features], [of_features]
+        if guide is not None and guide.ndim == 4:
+            maps, weights = [*maps, guide], [*weights, of_guide]
+        if position is not None and len(features) == 1:
+            maps, weights = [*maps, position.to(features.dtype)], [*weights, of_position]
+        response = F.conv2d(torch.cat(maps, dim=1), torch.cat(weights, dim=1), padding=1)
+        if position is not None and len(features) > 1:
+            response = response + F.conv2d(position, of_position, padding=1)
+        if guide is not None and guide.ndim == 2:
+            response = _plus_constant(response, torch.einsum("oikl,bi->bokl", of_guide, guide))
+        return response
 
-    def place_share(self, window: Window) -> PlaceShare | None:
-        """The position's share of the result, the same for every image; None without an embedding."""
+    def position(self, window: Window) -> PositionMap | None:
+        """Position features of a window, the same for every image; None without an embedding."""
         if self.embedding is None:
             return None
+        embedding = self.embedding
         is_whole = (window.height, window.width) == (window.full_height, window.full_width)
         if torch.is_grad_enabled() or not is_whole:
-            return self._place_share(window)
-        return self._kept.get([self.weight, *self.embedding.parameters()], window, lambda: self._place_share(window))
-
-    def _place_share(self, window: Window) -> PlaceShare:
-        assert self.embedding is not None
-        of_position = self.weight[:, -self.parts[2] :]
-        return F.conv2d(self.embedding(window), of_position, padding=1)
+            return embedding(window)  # type: ignore[no-any-return]
+        return self._kept.get(list(embedding.parameters()), window, lambda: laid_out(embedding(window)))
 
 
 def guide_width(config: RefinementConfig) -> int:
@@ -133,17 +131,26 @@ def spread(guide: Guide, window: Window) -> Float[Tensor, "batch mapped"] | Floa
     return F.grid_sample(guide, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _with_constant(
-    features: Features, weight: Float[Tensor, "out channels 3 3"], constant: Float[Tensor, "batch out 3 3"]
-) -> Response:
-    """Convolve each image together with one channel of ones, whose weights are the image's own."""
-    batch, _, height, width = features.shape
-    maps = torch.cat([features, features.new_ones(batch, 1, height, width)], dim=1)
-    responses = [
-        F.conv2d(image[None], torch.cat([weight, own[:, None].to(weight.dtype)], dim=1), padding=1)
-        for image, own in zip(maps, constant, strict=True)
-    ]
-    return responses[0] if batch == 1 else torch.cat(responses)
+def _plus_constant(response: Response, taps: Float[Tensor, "batch out 3 3"]) -> Response:
+    """Add what a 3x3 convolution with zero padding makes of ones: at each pixel the sum of the taps inside the image.
+
+    Without gradients it is written over ``response``.
+    """
+    rows, columns = (_inside(side, response) for side in response.shape[2:])
+    along = taps.to(response.dtype) @ columns  # (batch, out, 3, columns): the sums of each row of taps
+    if torch.is_grad_enabled():
+        return response + rows.T @ along
+    response += laid_out(along.sum(dim=2, keepdim=True))
+    response[:, :, 0] -= along[:, :, 0]
+    response[:, :, -1] -= along[:, :, 2]
+    return response
+
+
+def _inside(length: int, like: Tensor) -> Float[Tensor, "3 length"]:
+    """1 where the tap before, at or after a pixel lies in the image, 0 where it does not."""
+    inside = like.new_ones(3, length)
+    inside[0, 0] = inside[2, -1] = 0
+    return inside
 
 
 def _centres(start: int, length: int, full: int, like: Tensor) -> Float[Tensor, " length"]:

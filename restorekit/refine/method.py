@@ -93,6 +93,20 @@ def _check_recipe(config: "RefineConfig", recipe: Any) -> None:
         raise RecipeError(
             f"training.batch_size: expected at least 2, to shuffle priors between, got {training.batch_size}"
         )
+    if training is None or config.loss != "enlightengan":
+        return
+    from restorekit.training.enlightengan import PATCH_PX
+
+    if training.batch_size < 2 or training.crop_px < PATCH_PX:
+        raise RecipeError(
+            f"training: expected a batch of at least 2, for photos of something else, and crops of at least {PATCH_PX} "
+            f"px, for the patches of enlightengan, got {training.batch_size} and {training.crop_px}"
+        )
+    if recipe.degradation == "none":
+        raise RecipeError(
+            "degradation: expected one that darkens, such as low_light, since enlightengan learns from the clean "
+            "photos what is bright, got none"
+        )
 
 
 METHOD = RefineMethod()

@@ -4,6 +4,7 @@
   result stays in memory as float32, 12 bytes per pixel; the survey of the module and all tiles read it from there.
 - The prior sees the whole photo, once: an overview, or, if it is a ``WholePhotoPrior``, whatever it asks for.
 - The statistics of the photo are found when the first tile needs them. A photo that fits one tile needs none.
+- A gray module refines the three planes of a photo side by side, as a batch; of a gray photo one plane is enough.
 """
 
 import copy
@@ -14,7 +15,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from restorekit.core.image.canvas import Canvas, TensorView
 from restorekit.core.image.convention import Images, Samples, check_images, from_images
@@ -61,7 +63,7 @@ def refined(
         name: for messages and tables.
 
     Raises:
-        ModelError: a module for other than RGB images, or without the prior that it asks for.
+        ModelError: a module for dual-pixel pairs, or without the prior that it asks for.
     """
     return RefinedRestorer(name, base, module.config, partial(_copied, copy.deepcopy(module).cpu()), prior)
 
@@ -79,7 +81,7 @@ class RefinedRestorer(ModuleRestorer):
         without_prior: for messages, what can be done where the prior's weights are absent.
 
     Raises:
-        ModelError: a module for other than RGB images, or without the prior that it asks for.
+        ModelError: a module for dual-pixel pairs, or without the prior that it asks for.
     """
 
     def __init__(
@@ -93,8 +95,6 @@ class RefinedRestorer(ModuleRestorer):
         without_prior: str = "",
     ) -> None:
         super().__init__(name, (config.degraded_planes, config.restored_planes), _spec(config, prior))
-        if config.restored_planes != 3:
-            raise ModelError(f"{name}: expected a module for RGB images, got one for gray; call it directly")
         if prior is None and config.prior_use != "none":
             raise ModelError(
                 f"{name}: expected the prior that the module was trained with, got none; pass one, or a ZeroPrior to "
@@ -128,9 +128,11 @@ class RefinedRestorer(ModuleRestorer):
             DependencyError: the prior's weights are absent.
             ModelError, MemoryLimitError: as the base raises them.
         """
-        restored = restore_samples(self.base, _samples_of(view), dtype=np.float32)
+        degraded = _samples_of(view)
+        restored = restore_samples(self.base, degraded, dtype=np.float32)
+        planes = 1 if self.planes == (1, 1) and _is_gray(degraded) and _is_gray(restored) else 3
         with torch.inference_mode():
-            return _Surveyed(self, view, Canvas(restored, self.spec), self._look(view))
+            return _Surveyed(self, view, Canvas(restored, self.spec), self._look(view), planes)
 
     def restore_tile(
         self,
@@ -146,7 +148,7 @@ class RefinedRestorer(ModuleRestorer):
         with torch.inference_mode():
             pair = TilePair(code.restored.read(window), degraded, window, window)
             statistics = None if is_whole else code.statistics
-            restored = self._refine(pair, code.prior, statistics).to(degraded.device)
+            restored = self._refine(pair, code.prior, statistics, planes=code.planes).to(degraded.device)
         return restored if torch.is_inference_mode_enabled() else restored.clone()
 
     def restore(self, degraded: Images, *, generator: torch.Generator | None = None) -> Images:
@@ -171,19 +173,34 @@ class RefinedRestorer(ModuleRestorer):
 
         def tiles(halo: int) -> Iterator[TilePair]:
             for tile, window, core in surveyed.view.tiles(halo=halo):
-                restored = surveyed.restored.read(window)
-                yield TilePair(self._here(restored), self._here(tile), window, core)
+                restored = self._folded(self._here(surveyed.restored.read(window)), surveyed.planes)
+                yield TilePair(restored, self._folded(self._here(tile), surveyed.planes), window, core)
 
         half = self.precision != "float32"
         dtype = getattr(torch, self.precision) if half else None
         with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=half):
-            return survey(self.module, tiles, surveyed.prior)  # type: ignore[arg-type]
+            return survey(self.module, tiles, self._given(surveyed.prior, surveyed.planes))  # type: ignore[arg-type]
 
-    def _refine(self, pair: TilePair, prior: Prior | None, statistics: Statistics | None) -> PlainImages:
-        restored, degraded = self._here(pair.restored), self._here(pair.degraded)
-        given = None if prior is None else prior.to(self.device)
+    def _refine(
+        self, pair: TilePair, prior: Prior | None, statistics: Statistics | None, *, planes: int = 3
+    ) -> PlainImages:
+        restored, degraded = (self._folded(self._here(images), planes) for images in (pair.restored, pair.degraded))
+        given = self._given(prior, planes)
         run = partial(self.module, degraded=degraded, prior=given, statistics=statistics, window=pair.window)
-        return self._run(run, restored)
+        refined = self._run(run, restored)
+        if self.planes == (3, 3):
+            return refined
+        return refined.reshape(-1, planes, *refined.shape[2:]).expand_as(pair.restored)
+
+    def _folded(self, images: Images, planes: int) -> Float[Tensor, "folded planes height width"]:
+        """As the module takes them: for a gray one the first ``planes`` planes of each image, one after the other."""
+        return images if self.planes == (3, 3) else images[:, :planes].flatten(0, 1)[:, None]
+
+    def _given(self, prior: Prior | None, planes: int) -> Tensor | None:
+        """The prior of each image, for a gray module once for each of its planes."""
+        if prior is None:
+            return None
+        return prior.to(self.device).repeat_interleave(1 if self.planes == (3, 3) else planes, dim=0)
 
     def _look(self, view: WholeView) -> Prior | None:
         """What the prior says of the whole photo, on this restorer's device."""
@@ -203,8 +220,11 @@ class RefinedRestorer(ModuleRestorer):
 class _Surveyed:
     """What is known of a whole photo."""
 
-    def __init__(self, restorer: RefinedRestorer, view: WholeView, restored: Canvas, prior: Prior | None) -> None:
+    def __init__(
+        self, restorer: RefinedRestorer, view: WholeView, restored: Canvas, prior: Prior | None, planes: int
+    ) -> None:
         self.view = view
+        self.planes = planes
         self.restored = restored
         self.prior = prior
         self._restorer = restorer
@@ -218,6 +238,10 @@ class _Surveyed:
 def prior_of(prior: FeaturePrior, images: Images, config: RefinementConfig) -> Prior:
     """What a prior says of whole images, in the form that a module of this configuration takes."""
     return prior.feature_map(images) if config.prior_use == "concat_2d" else prior.features(images)
+
+
+def _is_gray(samples: Samples) -> bool:
+    return bool((samples == samples[..., :1]).all())
 
 
 def _copied(module: RefinementModule) -> nn.Module:
@@ -238,12 +262,13 @@ def _samples_of(view: WholeView) -> Samples:
 def _spec(config: RefinementConfig, prior: FeaturePrior | None) -> InputSpec:
     """The module's own needs; those of the base are met where it runs."""
     multiple_of = math.lcm(MULTIPLE_OF, prior.cell_px if isinstance(prior, WholePhotoPrior) else 1)
+    side_by_side = 3 // config.restored_planes
     return InputSpec(
         multiple_of=multiple_of,
         minimum=multiple_of,
         tiling="shared",
         halo=HALO_PX,
-        bytes_per_pixel=int(MEMORY_MARGIN * _working_memory(config)),
+        bytes_per_pixel=int(MEMORY_MARGIN * side_by_side * _working_memory(config)),
     )
 
 

@@ -8,7 +8,7 @@ from restorekit.errors import ModelError
 from restorekit.refine.config import RefinementConfig
 from restorekit.refine.student import StudentConfig
 
-__all__ = ["CONTROLS", "Control", "RefineConfig"]
+__all__ = ["CONTROLS", "Control", "RefineConfig", "Swap"]
 
 Control = Literal["true", "zero", "shuffled", "random"]
 
@@ -19,6 +19,10 @@ CONTROLS: dict[Control, str] = {
     "random": "a direction drawn anew for each image",
 }
 """What a module can be trained with in place of the prior, to see whether the prior is what helps."""
+
+
+Swap = Literal["zero", "shuffled", "mean", "random"]
+"""What a trained module can be given in place of its prior, to see what the prior is worth to it."""
 
 
 class RefineConfig(BaseModel):
@@ -57,20 +61,30 @@ class RefineConfig(BaseModel):
         default=False, description="the prior's own weights become part of the weight file; for small ones"
     )
     control: Control = Field(default="true", description="what is given in place of the prior: true, or a control")
+    swap: Swap | None = Field(
+        default=None,
+        description="when a trained module restores: what it is given in place of its prior, zero, shuffled (what the "
+        "prior says of another photo), mean (of many) or random; nothing of its training changes",
+    )
     student: StudentConfig | None = Field(
         default=None, description="a tiny network that learns to foretell the prior, and takes its place afterwards"
     )
     learn: Literal["all", "student"] = Field(
-        default="all", description="student: the module stays as it is, and a student is added to it"
+        default="all", description="student: the module of weights stays as it is, and a student of its prior is added"
     )
     joint: bool = Field(default=False, description="the base learns too; it must be a network of restorekit.core")
     base_loss_weight: float = Field(
         default=1.0, ge=0, description="of the base's own loss in joint training: lambda_1 of eq. 8"
     )
-    loss: Literal["charbonnier", "l1", "psnr", "zero_dce", "sci", "ruas"] = Field(
+    loss: Literal["charbonnier", "l1", "psnr", "zero_dce", "sci", "ruas", "enlightengan"] = Field(
         default="charbonnier",
         description="of refined and, in joint training, restored pixels, a mean and never a sum; zero_dce, sci or ruas "
-        "for low light without clean photos",
+        "for low light without clean photos, enlightengan with clean photos of anything else",
+    )
+    loss_features: str | None = Field(
+        default=None,
+        description="beside loss = enlightengan: weights of VGG-16 in torchvision's layout, .pth or .safetensors; "
+        "None: those in torch hub's folder",
     )
     eps: float = Field(default=1e-3, gt=0, le=1, description="of charbonnier and psnr, in units of the range [0, 1]")
     balance: float | None = Field(
@@ -105,8 +119,12 @@ class RefineConfig(BaseModel):
             planes = configure(self.base_network, self.base_options).planes
         except ModelError as error:
             raise ValueError(f"base_network: {error}") from None
-        if planes != (3, 3):
-            raise ValueError(f"base_network: expected one from 3 planes to 3, got {planes[0]} to {planes[1]}")
+        wanted = (self.module.degraded_planes, self.module.restored_planes)
+        if planes != wanted:
+            raise ValueError(
+                f"base_network: expected one from {wanted[0]} planes to {wanted[1]}, as the module, got {planes[0]} to "
+                f"{planes[1]}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -127,23 +145,35 @@ class RefineConfig(BaseModel):
 
     @model_validator(mode="after")
     def _module_takes_photos(self) -> "RefineConfig":
-        if (self.module.degraded_planes, self.module.restored_planes) != (3, 3):
+        planes = (self.module.degraded_planes, self.module.restored_planes)
+        if planes not in {(3, 3), (1, 1)}:
             raise ValueError(
-                "module: expected 3 degraded and 3 restored planes, since recipes are about RGB photos, got "
-                f"{self.module.degraded_planes} and {self.module.restored_planes}; build RefinementModule directly"
+                "module: expected 3 degraded and 3 restored planes (RGB photos), or 1 and 1 (gray ones), since recipes "
+                f"read no dual-pixel pairs, got {planes[0]} and {planes[1]}; build RefinementModule directly"
             )
+        if planes == (1, 1) and (self.unsupervised or self.loss == "enlightengan"):
+            raise ValueError(f"loss: expected one of pixels beside gray planes, got {self.loss}, which judges colours")
         return self
 
     @model_validator(mode="after")
     def _loss_has_its_photos(self) -> "RefineConfig":
-        if self.unsupervised and self.balance is not None:
+        if (self.unsupervised or self.loss == "enlightengan") and self.balance is not None:
             raise ValueError(f"loss: expected one that knows clean photos beside balance, got {self.loss}")
+        if self.loss_features is not None and self.loss != "enlightengan":
+            raise ValueError(f"loss_features: expected none beside loss = {self.loss}, got {self.loss_features}")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_swap(self) -> "RefineConfig":
+        if self.swap is not None and not self.listens:
+            without = "prior_use = none" if self.module.prior_use == "none" else f"control = {self.control}"
+            raise ValueError(f"swap: expected none beside {without}, since no prior is asked, got {self.swap}")
         return self
 
     @model_validator(mode="after")
     def _student_and_prior_agree(self) -> "RefineConfig":
-        if self.learn == "student" and (self.student is None or self.weights is None):
-            raise ValueError("learn: expected all, since student or weights are not given, got student")
+        if self.learn == "student" and self.student is None:
+            raise ValueError("learn: expected all, since no student is described, got student")
         if self.learn == "student" and self.joint:
             raise ValueError("joint: expected false, since only the student learns, got true")
         if self.student is not None and self.module.prior_use not in ("mapped", "concat_1d"):

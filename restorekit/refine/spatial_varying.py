@@ -101,5 +101,5 @@ class RangeMap(nn.Module):
     def forward(self, features: Features, prior: PreparedPrior | None, window: Window) -> Weights:
         """The map of a window, (batch, 1, rows, columns), in [0, 1]."""
         guide = None if self.mapping is None else spread(self.mapping(prior), window)
-        hidden = self.guided(features, guide, self.guided.place_share(window))
+        hidden = self.guided(features, guide, self.guided.position(window))
         return torch.sigmoid(self.score(F.leaky_relu_(hidden, SLOPE)))

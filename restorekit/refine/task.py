@@ -5,6 +5,9 @@ Xu et al. 2024 (arXiv:2403.06793), eq. 8: L = L_g(refined, clean) + lambda_1 L_g
 - The prior never enters the graph. With ``prior_pool`` it is asked once for each crop, before training begins.
 - A frozen base is asked without gradients and stays as it is, bit for bit. In joint training it learns from its own
   loss and, through the module, from the other.
+- A gray module sees one plane of crops whose three are equal (``training.gray``); the prior sees all three.
+- EnlightenGAN's discriminators are neither trained by the loop nor shipped: the task updates them, and a checkpoint
+  keeps them. They learn what is bright from the clean crops of a batch, and never see one beside its own dark crop.
 
 Differs from the authors' code: their loss is a sum over pixels and adds a perceptual term (VGG19 without the
 normalisation it was trained with), and their prior is computed with gradients that nothing uses.
@@ -20,9 +23,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
+from restorekit.core.networks.base import PlainImages
 from restorekit.core.networks.surveyed import SurveyedNetworkRestorer
 from restorekit.core.prior import FeaturePrior
 from restorekit.core.restorer import Restorer, StepResult, Window
+from restorekit.errors import UsageError
 from restorekit.refine.controls import controlled
 from restorekit.refine.features import FeatureRefinement, features_refined
 from restorekit.refine.module import MULTIPLE_OF
@@ -34,6 +39,7 @@ from restorekit.refine.shapes import Prior
 from restorekit.refine.student import distillation_loss
 from restorekit.refine.watch import PriorWatch, range_map_of
 from restorekit.training.batches import Batch, Batches, CropBatches
+from restorekit.training.enlightengan import EnlightenGANLoss, FeatureExtractor
 from restorekit.training.pixel_loss import LossName, PixelLoss
 from restorekit.training.unsupervised import Stage, UnsupervisedLoss, stages_of
 
@@ -41,7 +47,7 @@ __all__ = ["RefineTask"]
 
 
 class RefineTask:
-    """A ``TrainingTask``, ``PlacedTask``, ``RestoringTask`` and ``SizedTask``.
+    """A ``TrainingTask``, ``PlacedTask``, ``RestoringTask``, ``SizedTask`` and ``StatefulTask``.
 
     Args:
         network: what is trained, averaged and shipped; its ``learning`` says which parts learn.
@@ -49,6 +55,10 @@ class RefineTask:
         base: restores first, frozen; asked where the network has no base of its own.
         prior: guides the module and teaches the student; None where none is asked for.
         multiple_of: what the base asks of crop sizes, in px.
+        features: for ``config.loss = "enlightengan"``, which needs them.
+
+    Raises:
+        UsageError: that loss without features.
     """
 
     def __init__(
@@ -59,17 +69,14 @@ class RefineTask:
         base: Restorer,
         prior: FeaturePrior | None = None,
         multiple_of: int = 1,
+        features: FeatureExtractor | None = None,
     ) -> None:
         self.network = network
         self.multiple_of = math.lcm(MULTIPLE_OF, multiple_of)
         self._config = config
         self._base = base
         self._prior = prior
-        self._loss: UnsupervisedLoss | PixelLoss = (
-            UnsupervisedLoss(config.loss)
-            if config.unsupervised
-            else PixelLoss(cast(LossName, config.loss), eps=config.eps, balance=config.balance)
-        )
+        self._loss = _loss_of(config, features)
         self._watch = PriorWatch()
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -83,7 +90,7 @@ class RefineTask:
         if "module" in self.network.learning:
             given = None if prior is None else controlled(prior, self._config.control, generator=generator)
             with range_map_of(self.network.module) as seen:
-                losses = self._pixel_losses(batch, given)
+                losses = self._pixel_losses(batch, given, generator)
             logs |= seen
         if self.network.student is not None and prior is not None:
             losses["student"] = distillation_loss(self.network.student(batch["degraded"]), prior)
@@ -91,7 +98,18 @@ class RefineTask:
         return StepResult(torch.stack(list(losses.values())).sum(), logs)
 
     def after_step(self) -> None:
-        """Nothing."""
+        """EnlightenGAN's discriminators learn from what they saw."""
+        if isinstance(self._loss, EnlightenGANLoss):
+            self._loss.learn()
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """EnlightenGAN's discriminators and their moments; nothing for other losses."""
+        return self._loss.state_dict() if isinstance(self._loss, EnlightenGANLoss) else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what ``state_dict`` gave."""
+        if isinstance(self._loss, EnlightenGANLoss):
+            self._loss.load_state_dict(state)
 
     def restore(self, degraded: Images) -> Images:
         """What ships makes of it: base, then module, guided by the student if there is one; what the prior changes is
@@ -108,11 +126,13 @@ class RefineTask:
         return refined
 
     def place(self, device: torch.device) -> None:
-        """Base and prior go where the network is."""
+        """Base, prior and discriminators go where the network is."""
         if self.network.base is None:
             self._base = self._base.to(device)
         if self._prior is not None:
             self._prior = self._prior.to(device)
+        if isinstance(self._loss, EnlightenGANLoss):
+            self._loss.to(device)
 
     def prepare_batches(
         self,
@@ -155,7 +175,9 @@ class RefineTask:
         kept = {} if prior is None or self._prior is None else {"prior": prior}
         return kept | ({"restored": self._restored(batch)} if self._needs_no_base else {})
 
-    def _pixel_losses(self, batch: Mapping[str, Tensor], prior: Prior | None) -> dict[str, Tensor]:
+    def _pixel_losses(
+        self, batch: Mapping[str, Tensor], prior: Prior | None, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         degraded, base, joint = batch["degraded"], self.network.base, "base" in self.network.learning
         if joint and base is not None and isinstance(self._loss, UnsupervisedLoss):
             stages = stages_of(base, degraded)
@@ -163,16 +185,23 @@ class RefineTask:
             asked = joint or self._config.features is None
             stages = [Stage(degraded, self._restored(batch) if asked else degraded)]
         refined = self._refined(stages[0].restored, degraded, prior).float()
-        losses = {"refined": self._judged([Stage(degraded, refined)], batch)}
+        losses = {"refined": self._judged([Stage(degraded, refined)], batch, generator)}
         if joint and self._config.base_loss_weight:
-            losses["base"] = self._config.base_loss_weight * self._judged(stages, batch)
+            losses["base"] = self._config.base_loss_weight * self._judged(stages, batch, generator)
         return losses
 
-    def _judged(self, stages: list[Stage], batch: Mapping[str, Tensor]) -> Tensor:
+    def _judged(self, stages: list[Stage], batch: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """The same loss for restored and refined crops; one without clean crops looks at every stage."""
         if isinstance(self._loss, UnsupervisedLoss):
             return self._loss(stages)
+        if isinstance(self._loss, EnlightenGANLoss):
+            others = batch["clean"].roll(1, dims=0)
+            return self._loss(stages[0].restored, batch["degraded"], others, generator=generator)
         return self._loss(stages[0].restored, batch["degraded"], batch["clean"])
+
+    def _own(self, images: Images) -> PlainImages:
+        """The planes that base and module work on: all three, or one of three equal ones."""
+        return images[:, : self._config.module.restored_planes]
 
     @property
     def _needs_no_base(self) -> bool:
@@ -183,12 +212,12 @@ class RefineTask:
         """The result, refined; or the base's result once more, made of refined features."""
         module, base = self.network.module, self.network.base
         if not isinstance(module, FeatureRefinement):
-            refined: Images = module(restored, degraded, prior)
+            refined: Images = module(self._own(restored), self._own(degraded), prior).expand_as(degraded)
             return refined
         assert base is not None
         assert self._config.features is not None
         with features_refined(base, self._config.features, module, prior):
-            refined = base(degraded)
+            refined = base(self._own(degraded)).expand_as(degraded)
         return refined
 
     def _restored(self, batch: Mapping[str, Tensor]) -> Images:
@@ -198,7 +227,7 @@ class RefineTask:
         if self.network.base is None:
             return _restored_seen(self._base, batch["degraded"], batch.get("view")).float()
         with torch.set_grad_enabled(torch.is_grad_enabled() and "base" in self.network.learning):
-            restored: Images = self.network.base(batch["degraded"]).float()
+            restored: Images = self.network.base(self._own(batch["degraded"])).float().expand_as(batch["degraded"])
         return restored
 
     def _prior_of(self, batch: Mapping[str, Tensor]) -> Prior | None:
@@ -213,6 +242,18 @@ class RefineTask:
             return degraded.new_zeros(len(degraded), module.prior_dim, *places)
         with torch.no_grad(), torch.autocast(degraded.device.type, enabled=False):
             return prior_of(self._prior, degraded.float(), module)
+
+
+def _loss_of(
+    config: RefineConfig, features: FeatureExtractor | None
+) -> UnsupervisedLoss | EnlightenGANLoss | PixelLoss:
+    if config.loss == "enlightengan":
+        if features is None:
+            raise UsageError("loss enlightengan: expected a feature extractor, got none; give one as features=...")
+        return EnlightenGANLoss(features)
+    if config.unsupervised:
+        return UnsupervisedLoss(config.loss)
+    return PixelLoss(cast(LossName, config.loss), eps=config.eps, balance=config.balance)
 
 
 def _restored_seen(

@@ -24,7 +24,7 @@ from restorekit.errors import UsageError
 from restorekit.training.pool import PhotoPool
 from restorekit.training.settings import TrainingSettings
 
-__all__ = ["Batch", "Batches", "CropBatches"]
+__all__ = ["Batch", "Batches", "CropBatches", "gray_pixels"]
 
 Batch = Mapping[str, Tensor]
 Pixels = npt.NDArray[np.uint8]
@@ -54,7 +54,7 @@ class CropBatches(Dataset[dict[str, Tensor]]):
     Args:
         pool: decoded photos, at the settings' scales.
         degradation: drawn for every crop.
-        settings: ``batch_size``, ``crop_px``, ``clean_share``, ``view_px``, ``workers``, ``degrade_in``.
+        settings: ``batch_size``, ``crop_px``, ``gray``, ``clean_share``, ``view_px``, ``workers``, ``degrade_in``.
         seed: of the run.
         process: number of this process, from 0; each sees other crops.
 
@@ -115,13 +115,16 @@ class CropBatches(Dataset[dict[str, Tensor]]):
             view, top, left = self._scales[scale].at(place)
             pixels = self.pool.pixels(view)[top : top + size, left : left + size]
             pixels = np.rot90(pixels, symmetry % 4)
-            crop[:] = pixels[:, ::-1] if symmetry >= 4 else pixels
+            crop[:] = self._coloured(pixels[:, ::-1] if symmetry >= 4 else pixels)
             photos.append(self.pool.views[view].name)
         parts = {"crops": torch.from_numpy(crops).permute(0, 3, 1, 2)}
         if self._thumbnails:
-            thumbnails = np.stack([self._thumbnails[name] for name in photos])
+            thumbnails = np.stack([self._coloured(self._thumbnails[name]) for name in photos])
             parts["thumbnails"] = torch.from_numpy(thumbnails).permute(0, 3, 1, 2)
         return parts
+
+    def _coloured(self, pixels: Pixels) -> Pixels:
+        return gray_pixels(pixels) if self.settings.gray else pixels
 
     def _degraded(self, step: int, parts: Mapping[str, Tensor]) -> dict[str, Images]:
         degraded = {"degraded": self._degrade(step, _unit(parts["crops"]))}
@@ -137,6 +140,12 @@ class CropBatches(Dataset[dict[str, Tensor]]):
         generator = generator_for(self.seed, "degradation", step, self.process)
         kept_clean = torch.rand(self.settings.batch_size, generator=generator) < self.settings.clean_share
         return self.degradation.draw(self.settings.batch_size, generator=generator), kept_clean
+
+
+def gray_pixels(pixels: Pixels) -> Pixels:
+    """BT.601 luma in each of three planes, (height, width, 3)."""
+    luma = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+    return np.repeat(luma[:, :, None], 3, axis=2).astype(np.uint8, copy=False)
 
 
 class _Positions:

@@ -156,7 +156,7 @@ def _validator(recipe: TrainingRecipe, settings: TrainingSettings, training_degr
         parse_degradation(spec)
     if recipe.data.validation is None or not settings.validate_every:
         return None
-    return Validator(recipe.data.validation, specs, images=settings.validation_images)
+    return Validator(recipe.data.validation, specs, images=settings.validation_images, gray=settings.gray)
 
 
 def _metadata(recipe: TrainingRecipe, method: TrainableMethod, config: BaseModel) -> dict[str, str]:

@@ -21,6 +21,9 @@ class TrainingSettings(BaseModel):
     scales: tuple[Scale, ...] = Field(
         default=(1.0,), min_length=1, description="photos are also cropped downscaled by these factors, equally often"
     )
+    gray: bool = Field(
+        default=False, description="photos become gray, with three equal planes, before they are degraded"
+    )
     clean_share: float = Field(default=0.0, ge=0, le=1, description="share of crops that stay clean, 0 to 1")
 
     view_px: int = Field(

@@ -1,11 +1,11 @@
 """Losses that need no bright photo: what a network makes of a dark one is judged by itself and by the dark one.
 
 Zero-DCE (Guo et al. 2020, arXiv:2001.06826), SCI (Ma et al. 2022, arXiv:2204.10137), RUAS (Liu et al. 2021,
-arXiv:2012.05609) and the part of EnlightenGAN (Jiang et al. 2021, arXiv:1906.06972) that needs no photos of day.
+arXiv:2012.05609). EnlightenGAN's, which learns from bright photos of anything else, is in ``training.enlightengan``.
 
 - Some judge more than the result: curves, an illumination, several stages. A network offers these by its method
   ``enhancement_stages``. For other networks, and for a result refined afterwards, what is missing is derived or left
-  out, see ``Stage``. So Zero-DCE and SCI train their own networks as published, RUAS and EnlightenGAN a stand-in.
+  out, see ``Stage``. So Zero-DCE and SCI train their own networks as published, RUAS a stand-in.
 - Every loss is a mean over pixels and images: neither the size of a crop nor that of a batch changes its scale.
 """
 
@@ -25,7 +25,6 @@ from restorekit.errors import UsageError, did_you_mean
 
 __all__ = [
     "LOSSES",
-    "FeatureExtractor",
     "Loss",
     "Stage",
     "StagedNetwork",
@@ -36,7 +35,6 @@ __all__ = [
     "exposure",
     "illumination_fidelity",
     "illumination_smoothness",
-    "self_feature_preserving",
     "spatial_consistency",
     "stages_of",
     "total_variation",
@@ -45,11 +43,8 @@ __all__ = [
 Loss = Float[Tensor, ""]
 """At least 0, without unit."""
 
-FeatureExtractor = Callable[[Images], FeatureMaps]
-"""A frozen network's features of images in [0, 1], such as those of VGG-16 at relu5_1."""
-
 UnsupervisedName = Literal["zero_dce", "sci", "ruas"]
-"""The losses of ``LOSSES`` that need nothing but a name."""
+"""The keys of ``LOSSES``."""
 
 REGION_PX = 16  # exposure is judged in squares of this side (Zero-DCE, section 3.3)
 WELL_EXPOSED = 0.6  # brightness of a region that costs nothing (section 3.3)
@@ -109,23 +104,19 @@ class UnsupervisedLoss:
 
     Args:
         name: a key of ``LOSSES``.
-        features: for enlightengan alone; on the images' device, its weights frozen.
 
     Raises:
-        UsageError: no loss of that name, or one whose features are missing.
+        UsageError: no loss of that name.
     """
 
-    def __init__(self, name: str, *, features: FeatureExtractor | None = None) -> None:
+    def __init__(self, name: str) -> None:
         if name not in LOSSES:
             raise UsageError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}" + did_you_mean(name, LOSSES))
-        if name == "enlightengan" and features is None:
-            raise UsageError(f"loss {name}: expected a feature extractor, got none; give one as features=...")
         self.name = name
-        self.features = features
 
     def __call__(self, stages: Sequence[Stage]) -> Loss:
         """The sum over the stages of a batch."""
-        return torch.stack([LOSSES[self.name](stage, self.features) for stage in stages]).sum()
+        return torch.stack([LOSSES[self.name](stage) for stage in stages]).sum()
 
 
 def exposure(restored: Images) -> Loss:
@@ -213,22 +204,7 @@ def total_variation(maps: FeatureMaps) -> Loss:
     return 2 * (maps.diff(dim=2).square().mean() + maps.diff(dim=3).square().mean())
 
 
-def self_feature_preserving(restored: Images, degraded: Images, features: FeatureExtractor) -> Loss:
-    """How far the features of the result are from those of the dark image, each map at mean 0 and variance 1.
-
-    EnlightenGAN:  L_SFP = mean of (phi(I) - phi(G(I)))^2, with instance normalisation after phi.
-
-    Args:
-        features: phi, frozen; relu5_1 of VGG-16 in the paper.
-
-    Differs from the paper: no. Its local form is this one on crops, which batches of a training run are.
-    """
-    with torch.no_grad():
-        wanted = F.instance_norm(features(degraded))
-    return F.mse_loss(F.instance_norm(features(restored)), wanted)
-
-
-def _zero_dce(stage: Stage, features: FeatureExtractor | None) -> Loss:  # noqa: ARG001
+def _zero_dce(stage: Stage) -> Loss:
     """L_spa + 10 L_exp + 5 L_col + 200 L_tv (Zero-DCE, eq. 8).
 
     Differs from the paper: forms of L_exp and L_tv and weights are the authors' code's. The paper's, with weights
@@ -239,13 +215,13 @@ def _zero_dce(stage: Stage, features: FeatureExtractor | None) -> Loss:  # noqa:
     return loss if stage.maps is None else loss + 200 * illumination_smoothness(stage.maps)
 
 
-def _sci(stage: Stage, features: FeatureExtractor | None) -> Loss:  # noqa: ARG001
+def _sci(stage: Stage) -> Loss:
     """1.5 L_f + L_s (SCI, section 3.3, as in the authors' code)."""
     light = stage.illumination
     return 1.5 * illumination_fidelity(light, stage.degraded) + edge_aware_smoothness(light, stage.degraded)
 
 
-def _ruas(stage: Stage, features: FeatureExtractor | None) -> Loss:  # noqa: ARG001
+def _ruas(stage: Stage) -> Loss:
     """0.5 L_f + L_s for the illumination, and total variation for what removes noise, as in the authors' code.
 
     Differs from that code: one network learns from both, smoothness is that of SCI's paper, and a fidelity of weight
@@ -256,23 +232,12 @@ def _ruas(stage: Stage, features: FeatureExtractor | None) -> Loss:  # noqa: ARG
     return loss + total_variation(stage.restored)
 
 
-def _enlightengan(stage: Stage, features: FeatureExtractor | None) -> Loss:
-    """L_SFP + 10 L_exp: the features stay, and the image gets bright.
-
-    Differs from the paper: Zero-DCE's exposure stands in for its two discriminators, which learn from photos of day
-    what is bright. L_SFP alone is least where nothing changes.
-    """
-    assert features is not None  # UnsupervisedLoss sees to it
-    return self_feature_preserving(stage.restored, stage.degraded, features) + 10 * exposure(stage.restored)
-
-
-LOSSES: dict[str, Callable[[Stage, FeatureExtractor | None], Loss]] = {
+LOSSES: dict[str, Callable[[Stage], Loss]] = {
     "zero_dce": _zero_dce,
     "sci": _sci,
     "ruas": _ruas,
-    "enlightengan": _enlightengan,
 }
-"""Name of the loss to its function of (one stage, features)."""
+"""Name of the loss to its function of one stage."""
 
 
 def _block_means(images: Images, side_px: int) -> Float[Tensor, "batch 1 rows columns"]:

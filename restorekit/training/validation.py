@@ -16,6 +16,7 @@ from restorekit.core.image.patches import centred_window
 from restorekit.core.metric.base import make_metric
 from restorekit.core.randomness import generator_for
 from restorekit.errors import UsageError
+from restorekit.training.batches import gray_pixels
 
 __all__ = ["Validator"]
 
@@ -33,6 +34,7 @@ class Validator:
         folder: clean photos.
         degradations: name to spec; each photo is degraded by each, with a seed from its name.
         images: how many photos, evenly spaced in the sorted folder.
+        gray: whether photos become gray first.
 
     Raises:
         UsageError: no photos, or one smaller than 32 px.
@@ -40,9 +42,9 @@ class Validator:
         ImageError: a photo cannot be read.
     """
 
-    def __init__(self, folder: str | Path, degradations: Mapping[str, str], *, images: int) -> None:
+    def __init__(self, folder: str | Path, degradations: Mapping[str, str], *, images: int, gray: bool = False) -> None:
         chosen = evenly_spaced(list_images([folder]), images)
-        clean = [(item.name, _centre(to_images(_eight_bits(item.path)), item.name)) for item in chosen]
+        clean = [(item.name, _centre(to_images(_eight_bits(item.path, gray=gray)), item.name)) for item in chosen]
         self._metrics = {name: make_metric(name) for name in METRICS}
         self._pairs = {
             label: [
@@ -64,8 +66,9 @@ class Validator:
         return {key: sum(values) / len(values) for key, values in totals.items()}
 
 
-def _eight_bits(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    return convert_depth(read_image(path).samples, np.uint8).astype(np.uint8, copy=False)
+def _eight_bits(path: Path, *, gray: bool) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    pixels = convert_depth(read_image(path).samples, np.uint8).astype(np.uint8, copy=False)
+    return gray_pixels(pixels) if gray and pixels.shape[2] == 3 else pixels
 
 
 def _centre(image: Images, name: str) -> Float[Tensor, "batch 3 crop_height crop_width"]:

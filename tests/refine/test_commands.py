@@ -5,10 +5,12 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from restorekit.cli.main import app
 from restorekit.core.weights import load_weights
+from restorekit.zoo import load, model_identity
 
 RECIPE = """
 method = "refine"
@@ -59,6 +61,42 @@ def test_what_was_trained_restores_photos(recipe, photos, tmp_path) -> None:
     assert restored.exit_code == 0, restored.stderr
     with PIL.Image.open(tmp_path / "out.png") as picture:
         assert picture.size == (50, 40)
+
+
+def test_prior_of_a_trained_file_is_swapped_by_its_name(recipe, photos, tmp_path) -> None:
+    run = tmp_path / "run"
+    changes = [f"config.module.{change}" for change in ("parity=official", "prior_use=concat_1d")]
+    switches = [part for change in changes for part in ("--set", change)]
+    result = call("train", recipe, "--data", photos, "-o", run, "--cache", tmp_path / "cache", *switches)
+    assert result.exit_code == 0, result.stderr
+    model, restored = f"file:{run / 'weights.safetensors'}", {}
+    for name in (model, f"{model}:swap=zero", f"{model}:swap=mean"):
+        restored[name] = load(name).restore(torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    assert len({model_identity(name) for name in restored}) == 3
+    true, zero, mean = restored.values()
+    assert min((true - zero).abs().max(), (true - mean).abs().max(), (zero - mean).abs().max()) > 1e-6
+    assert load(f"{model}:swap=zero").name == f"{model}:swap=zero"
+    wrong = call("restore", photos / "a.png", "-o", tmp_path / "out.png", "--model", f"{model}:swap=nothing")
+    assert wrong.exit_code == 2
+    assert "config.swap: expected 'zero', 'shuffled', 'mean' or 'random'" in " ".join(wrong.stderr.split())
+
+
+def test_gray_recipe_trains_and_restores_gray_and_coloured_photos(recipe, photos, tmp_path) -> None:
+    recipe.write_text(
+        RECIPE.replace("sigma=25", "sigma=25,colour=gray")
+        .replace("[training]", "restored_planes = 1\ndegraded_planes = 1\n[training]\ngray = true")
+        .replace("validate_every = 0", "validate_every = 2")
+    )
+    run, gray = tmp_path / "run", tmp_path / "gray.png"
+    PIL.Image.open(photos / "a.png").convert("L").save(gray)
+    result = call("train", recipe, "--data", photos, "--validation", photos, "-o", run, "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.stderr
+    for source, mode in ((gray, "L"), (photos / "a.png", "RGB")):
+        target = tmp_path / f"out_{mode}.png"
+        restored = call("restore", source, "-o", target, "--model", f"file:{run / 'weights.safetensors'}")
+        assert restored.exit_code == 0, restored.stderr
+        with PIL.Image.open(target) as picture:
+            assert (picture.mode, picture.size) == (mode, (50, 40))
 
 
 def test_info_tells_settings_and_recipes() -> None:

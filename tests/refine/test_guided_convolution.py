@@ -27,7 +27,7 @@ def test_split_convolution_equals_that_of_the_concatenation(size, batch) -> None
     position = split.embedding(window).expand(batch, -1, -1, -1)
     everything = torch.cat([features, guide[:, :, None, None].expand(-1, -1, *size), position], dim=1)
     expected = F.conv2d(everything, split.weight, padding=1)
-    torch.testing.assert_close(split(features, guide, split.place_share(window)), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(split(features, guide, split.position(window)), expected, atol=1e-12, rtol=0)
 
 
 def test_split_convolution_takes_a_map_as_guide() -> None:

@@ -1,4 +1,4 @@
-"""The position's share of a convolution is computed once per size, and never stale."""
+"""The position features of a layer are computed once per size, and never stale."""
 
 import copy
 import pickle
@@ -21,48 +21,44 @@ def layer():
     return GuidedConv2d(3, 0, 4, 2).double().eval()
 
 
-def test_share_is_kept_for_the_next_image_of_that_size(layer) -> None:
+def test_position_is_kept_for_the_next_image_of_that_size(layer) -> None:
     with torch.no_grad():
-        first = layer.place_share(whole(4, 4))
-        assert layer.place_share(whole(4, 4)) is first
+        first = layer.position(whole(4, 4))
+        assert layer.position(whole(4, 4)) is first
 
 
-def test_share_is_not_kept_with_gradients(layer) -> None:
-    first = layer.place_share(whole(4, 4))
+def test_position_is_not_kept_with_gradients(layer) -> None:
+    first = layer.position(whole(4, 4))
     assert first.requires_grad
-    assert layer.place_share(whole(4, 4)) is not first
+    assert layer.position(whole(4, 4)) is not first
 
 
-def test_share_of_a_tile_is_not_kept(layer) -> None:
+def test_position_of_a_tile_is_not_kept(layer) -> None:
     with torch.no_grad():
-        first = layer.place_share(whole(8, 8))
-        assert layer.place_share(TILE) is not layer.place_share(TILE)
-        assert layer.place_share(whole(8, 8)) is first
+        first = layer.position(whole(8, 8))
+        assert layer.position(TILE) is not layer.position(TILE)
+        assert layer.position(whole(8, 8)) is first
 
 
-def test_kept_share_follows_size_dtype_device_and_precision(layer) -> None:
+def test_kept_position_follows_size_dtype_device_and_precision(layer) -> None:
     with torch.no_grad():
-        share = layer.place_share(whole(4, 4))
-        assert layer.place_share(whole(4, 5)).shape == (1, 2, 4, 5)
-        torch.testing.assert_close(layer.place_share(whole(4, 4)), share)
-        assert layer.float().place_share(whole(4, 4)).dtype == torch.float32
+        position = layer.position(whole(4, 4))
+        assert layer.position(whole(4, 5)).shape == (1, 4, 4, 5)
+        torch.testing.assert_close(layer.position(whole(4, 4)), position)
+        assert layer.float().position(whole(4, 4)).dtype == torch.float32
         with torch.autocast("cpu", torch.bfloat16):
-            assert layer.place_share(whole(4, 4)).dtype == torch.bfloat16
-        assert layer.place_share(whole(4, 4)).dtype == torch.float32
-        assert layer.to("meta").place_share(whole(4, 4)).device.type == "meta"
+            assert layer.position(whole(4, 4)).dtype == torch.bfloat16
+        assert layer.position(whole(4, 4)).dtype == torch.float32
+        assert layer.to("meta").position(whole(4, 4)).device.type == "meta"
 
 
 def write(layer) -> None:
-    layer.weight.mul_(2)
-
-
-def write_embedding(layer) -> None:
     layer.embedding.mix.weight.mul_(2)
 
 
 def step(layer) -> None:
     with torch.enable_grad():
-        layer.place_share(whole(4, 4)).sum().backward()
+        layer.position(whole(4, 4)).sum().backward()
     torch.optim.SGD(layer.parameters(), lr=1.0).step()
 
 
@@ -74,35 +70,35 @@ def assign(layer) -> None:
     layer.load_state_dict(GuidedConv2d(3, 0, 4, 2).double().state_dict(), assign=True)
 
 
-@pytest.mark.parametrize("change", [write, write_embedding, step, load, assign])
-def test_kept_share_follows_the_weights(layer, change) -> None:
+@pytest.mark.parametrize("change", [write, step, load, assign])
+def test_kept_position_follows_the_weights(layer, change) -> None:
     with torch.no_grad():
-        before = layer.place_share(whole(4, 4))
+        before = layer.position(whole(4, 4))
         change(layer)
-        after = layer.place_share(whole(4, 4))
+        after = layer.position(whole(4, 4))
     assert not torch.allclose(after, before)
-    torch.testing.assert_close(after, layer.place_share(whole(4, 4)).detach())
+    torch.testing.assert_close(after, layer.position(whole(4, 4)).detach())
 
 
-def test_share_kept_in_inference_mode_serves_without_it(layer) -> None:
+def test_position_kept_in_inference_mode_serves_without_it(layer) -> None:
     features = torch.randn(1, 3, 4, 4, dtype=torch.float64)
     with torch.inference_mode():
-        expected = layer(features, None, layer.place_share(whole(4, 4))).clone()
+        expected = layer(features, None, layer.position(whole(4, 4))).clone()
     with torch.no_grad():
-        torch.testing.assert_close(layer(features, None, layer.place_share(whole(4, 4))), expected)
+        torch.testing.assert_close(layer(features, None, layer.position(whole(4, 4))), expected)
 
 
 def test_weights_made_in_inference_mode_are_no_obstacle() -> None:
     with torch.inference_mode():
         layer = GuidedConv2d(3, 0, 4, 2)
-        assert layer.place_share(whole(4, 4)) is layer.place_share(whole(4, 4))
+        assert layer.position(whole(4, 4)) is layer.position(whole(4, 4))
 
 
-def test_copies_and_pickles_leave_the_kept_share_behind(layer) -> None:
+def test_copies_and_pickles_leave_the_kept_position_behind(layer) -> None:
     size = len(pickle.dumps(layer))
     with torch.no_grad():
-        share = layer.place_share(whole(64, 64))
+        position = layer.position(whole(64, 64))
         assert len(pickle.dumps(layer)) == size
         for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-            assert twin.place_share(whole(64, 64)) is not share
-            torch.testing.assert_close(twin.place_share(whole(64, 64)), share)
+            assert twin.position(whole(64, 64)) is not position
+            torch.testing.assert_close(twin.position(whole(64, 64)), position)

@@ -287,9 +287,11 @@ def test_prior_without_weights_cannot_be_embedded(zoo) -> None:
         METHOD.given(zoo).task(RefineConfig(**NAMED, embed_prior=True), None)
 
 
-def test_batch_of_one_cannot_be_shuffled(zoo) -> None:
-    recipe = Recipe(method="refine", training=TrainingSettings(batch_size=1))
-    with pytest.raises(
-        RecipeError, match=r"training.batch_size: expected at least 2, to shuffle priors between, got 1"
-    ):
-        METHOD.given(zoo).task(RefineConfig(**NAMED, control="shuffled"), recipe)
+def test_student_alone_learns_from_the_prior_inside_the_file(trained, zoo) -> None:
+    first = trained({**NAMED, "prior": "tiny", "embed_prior": True})
+    zoo.embedded.clear()
+    config = RefineConfig(**{**NAMED, "prior": "statistics"}, weights=str(first), student={"width": 2}, learn="student")
+    task = METHOD.given(zoo).task(config, None)
+    assert zoo.embedded == [True]
+    assert "prior" not in dict(task.network.named_children())
+    assert json.loads(METHOD.given(zoo).metadata(config)["method_config"])["prior"] == "tiny"

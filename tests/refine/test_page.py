@@ -56,10 +56,11 @@ def test_rows_name_recipes_that_quote_the_same_scores() -> None:
         assert after in text
         assert before in text or "table03" in name
     recipes = {name.removeprefix("refine/") for name in list_packaged("recipes") if name.startswith("refine/table")}
-    assert recipes == {name for name, _, _ in named}
+    assert recipes - {"table04_lol_enlightengan"} == {name for name, _, _ in named}
+    assert "`table04_lol_enlightengan`" in PAGE  # the text names it, no row of the paper has it
 
 
 def test_page_has_every_table_commands_and_sizes() -> None:
     assert {int(number) for number, *_ in ROWS} == set(range(1, 11))
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 8
     assert len(SIZES) == len(TABLE_3) - 1

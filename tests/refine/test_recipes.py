@@ -82,6 +82,13 @@ def test_rivals_of_small_differ_in_the_prior_alone() -> None:
     assert not config_of("refine/small_no_prior").listens
 
 
+def test_student_is_taught_by_what_small_trained_on_the_same_crops() -> None:
+    assert difference("refine/small", "refine/student_small") == {
+        f"config.{key}" for key in ("embed_prior", "learn", "student", "eps", "balance")
+    }
+    assert config_of("refine/student_small").learn == "student"
+
+
 def test_base_is_continued_on_the_same_photos_for_as_many_steps() -> None:
     refined, continued = load_recipe("refine/small"), load_recipe("refine/base_continued")
     assert continued.degradation == refined.degradation

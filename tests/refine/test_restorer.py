@@ -239,14 +239,50 @@ def test_prior_of_another_length_is_refused(module) -> None:
         refined(Darker(), module, StatisticsPrior()).restore(torch.rand(1, 3, 32, 32))
 
 
-@pytest.mark.parametrize(
-    ("planes", "message"),
-    [((1, 1), "expected a module for RGB images, got one for gray"), ((3, 6), "got 6 to 3")],
-)
-def test_modules_for_other_planes_are_refused(planes, message) -> None:
+@pytest.mark.parametrize("planes", [(3, 6), (1, 2)])
+def test_modules_for_dual_pixel_pairs_are_refused(planes) -> None:
     config = RefinementConfig(restored_planes=planes[0], degraded_planes=planes[1], prior_use="none")
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=f"got {planes[1]} to {planes[0]}"):
         refined(Darker(), RefinementModule(config))
+
+
+GRAY = RefinementConfig(restored_planes=1, degraded_planes=1, prior_dim=12)
+
+
+def test_gray_module_refines_each_plane_by_itself() -> None:
+    module, prior = listening(GRAY), student_prior()
+    degraded = torch.rand(2, 3, 32, 48)
+    vectors = prior.features(degraded)
+    with torch.no_grad():
+        planes = [
+            torch.cat([module(p.square(), p, vector) for p in one.split(1, dim=1)], dim=1)
+            for one, vector in zip(degraded.split(1), vectors.split(1), strict=True)
+        ]
+    restorer = refined(Darker(), module, prior)
+    torch.testing.assert_close(restorer.restore(degraded), torch.cat(planes), atol=1e-5, rtol=1e-5)
+    gray = degraded[:1, :1].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        expected = module(gray[:, :1].square(), gray[:, :1], prior.features(gray))
+    torch.testing.assert_close(restorer.restore(gray), expected.expand_as(gray), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_module_on_tiles_equals_the_whole(channels) -> None:
+    restorer = refined(Darker(), listening(GRAY), student_prior())
+    samples = photo(60, 250, channels=channels)
+    tiled = restore_samples(restorer, samples, TilingOptions(tile_px=208))
+    assert np.abs(tiled - restore_samples(restorer, samples)).max() < 1e-5
+    assert np.ptp(tiled, axis=2).max() == 0 if channels == 1 else np.ptp(tiled, axis=2).max() > 0.1
+
+
+def test_gray_photo_costs_one_plane() -> None:
+    module, batches = listening(GRAY), []
+    restorer = refined(Darker(), module, student_prior())
+    restorer.module.encoder.stem.register_forward_hook(lambda layer, given, answer: batches.append(len(given[0])))
+    restorer.restore(torch.rand(1, 1, 32, 32).expand(-1, 3, -1, -1))
+    assert set(batches) == {1}
+    restorer.restore(torch.rand(1, 3, 32, 32))
+    assert set(batches) == {1, 3}
 
 
 def test_absent_prior_weights_say_what_works_without(module) -> None:

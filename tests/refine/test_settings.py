@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from restorekit.core.weights import save_weights
-from restorekit.errors import ModelError, SpecError
+from restorekit.errors import ModelError, RecipeError, SpecError
+from restorekit.recipe import Recipe
 from restorekit.refine import METHOD
 from restorekit.refine.controls import RandomPrior, ZeroPrior
 from restorekit.refine.settings import CONTROLS, RefineConfig
+from restorekit.training import TrainingSettings
 
 
 def test_unknown_names_list_the_valid_ones() -> None:
@@ -30,10 +32,17 @@ def test_weights_of_another_method_are_refused(tmp_path) -> None:
     [
         ({"base_options": {"width": 8}}, "base_options: expected none, since no base_network is named"),
         ({"base_network": "nafnt"}, "base_network: network: expected one of nafnet"),
-        ({"base_network": "nafnet", "base_options": {"channels": 1}}, "expected one from 3 planes to 3, got 1 to 1"),
-        ({"module": {"restored_planes": 1, "degraded_planes": 1}}, "recipes are about RGB photos, got 1 and 1"),
+        (
+            {"base_network": "nafnet", "base_options": {"channels": 1}},
+            "expected one from 3 planes to 3, as the module, got 1 to 1",
+        ),
+        ({"module": {"degraded_planes": 6}}, "recipes read no dual-pixel pairs, got 6 and 3"),
+        ({"module": {"restored_planes": 1, "degraded_planes": 1}, "loss": "sci"}, "got sci, which judges colours"),
+        ({"loss_features": "vgg.pth"}, "loss_features: expected none beside loss = charbonnier, got vgg.pth"),
+        ({"swap": "zero", "control": "random"}, "swap: expected none beside control = random"),
+        ({"swap": "mean", "module": {"prior_use": "none"}}, "swap: expected none beside prior_use = none"),
         ({"joint": True, "embed_base": False}, "embed_base: expected true, since the base has weights of its own"),
-        ({"learn": "student"}, "learn: expected all, since student or weights are not given"),
+        ({"learn": "student"}, "learn: expected all, since no student is described, got student"),
         ({"learn": "student", "student": {}, "weights": "w", "joint": True}, "since only the student learns"),
         (
             {"student": {}, "module": {"prior_use": "concat_2d"}},
@@ -54,3 +63,16 @@ def test_module_trained_with_a_control_is_used_with_it(control, kind) -> None:
     restorer = METHOD.restorer(RefineConfig(base_network="dense_unet", prior="clip", control=control))
     assert isinstance(restorer.prior, kind)
     assert control in CONTROLS
+
+
+def test_student_alone_asks_for_the_module_that_it_is_for() -> None:
+    with pytest.raises(RecipeError, match=r"config.weights: expected the weights of the refinement .* got none; give"):
+        METHOD.task(RefineConfig(base_network="dense_unet", student={}, learn="student"), None)
+
+
+def test_batch_of_one_cannot_be_shuffled() -> None:
+    recipe = Recipe(method="refine", training=TrainingSettings(batch_size=1))
+    with pytest.raises(
+        RecipeError, match=r"training.batch_size: expected at least 2, to shuffle priors between, got 1"
+    ):
+        METHOD.task(RefineConfig(base_network="dense_unet", control="shuffled"), recipe)

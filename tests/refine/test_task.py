@@ -15,7 +15,7 @@ from restorekit.refine.network import RefinedNetwork
 from restorekit.refine.settings import RefineConfig
 from restorekit.refine.student import Student, StudentConfig
 from restorekit.refine.task import RefineTask
-from restorekit.training.task import PlacedTask, RestoringTask, SizedTask
+from restorekit.training.task import PlacedTask, RestoringTask, SizedTask, StatefulTask
 from restorekit.training.unsupervised import Stage, UnsupervisedLoss
 
 JOINT = frozenset({"module", "base"})
@@ -103,7 +103,7 @@ def charbonnier(first, second, eps=1e-3):
 
 def test_task_keeps_the_protocols() -> None:
     task = task_of()
-    for protocol in (TrainingTask, PlacedTask, RestoringTask, SizedTask):
+    for protocol in (TrainingTask, PlacedTask, RestoringTask, SizedTask, StatefulTask):
         assert isinstance(task, protocol)
     assert task.multiple_of == 8
 

@@ -89,6 +89,20 @@ def test_clean_share_leaves_crops_undegraded_and_says_so(pool: PhotoPool) -> Non
     assert deviation == pytest.approx(25 / 255, rel=0.03)
 
 
+def test_gray_crops_are_the_luma_of_the_coloured_ones(pool: PhotoPool) -> None:
+    spec = "noise:sigma=25,clip=0,colour=gray"
+    settings = {"clean_share": 0.3, "view_px": 8}
+    (colour,) = batches_of(pool, "none", **settings).steps(0, 1, device=CPU)
+    (gray,) = batches_of(pool, spec, gray=True, **settings).steps(0, 1, device=CPU)
+    luma = (colour["clean"] * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1)
+    for plane in gray["clean"].unbind(1):
+        torch.testing.assert_close(plane, luma, atol=0.6 / 255, rtol=0)
+    for name in ("degraded", "view"):
+        assert torch.equal(gray[name][:, 0], gray[name][:, 2])
+    noise = (gray["degraded"] - gray["clean"])[gray["choice"] >= 0]
+    assert float(noise.std()) == pytest.approx(25 / 255, rel=0.1)
+
+
 def test_every_scale_is_cropped(photos: Path, tmp_path: Path) -> None:
     pool = open_pool(photos, (1.0, 0.5), cache=tmp_path)
     assert sorted({view.scale for view in pool.views}) == [0.5, 1.0]

@@ -21,7 +21,6 @@ from restorekit.training.unsupervised import (
     exposure,
     illumination_fidelity,
     illumination_smoothness,
-    self_feature_preserving,
     spatial_consistency,
     stages_of,
     total_variation,
@@ -30,12 +29,6 @@ from restorekit.training.unsupervised import (
 
 def images(seed: int, height: int = 6, width: int = 7, batch: int = 2) -> torch.Tensor:
     return torch.rand(batch, 3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture
-def features() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Conv2d(3, 4, 3, stride=2).double().requires_grad_(False)
 
 
 def test_exposure_is_the_mean_squared_distance_of_regions_from_six_tenths() -> None:
@@ -128,23 +121,12 @@ def test_total_variation_of_a_ramp() -> None:
     assert float(total_variation(ramp)) == pytest.approx(2 * 0.01)
 
 
-def test_self_feature_preserving_compares_normalised_features(features) -> None:
-    restored, dark = images(0), images(1)
-    total = []
-    for found, wanted in zip(features(restored).flatten(0, 1), features(dark).flatten(0, 1), strict=True):
-        normed = [(m - m.mean()) / (m.var(correction=0) + 1e-5).sqrt() for m in (found, wanted)]
-        total.append(float((normed[0] - normed[1]).square().mean()))
-    assert float(self_feature_preserving(restored, dark, features)) == pytest.approx(np.mean(total))
-    assert float(self_feature_preserving(dark, dark, features)) == 0
-
-
-def test_losses_are_the_published_sums(features) -> None:
+def test_losses_are_the_published_sums() -> None:
     dark, bright, maps = images(0, 20, 24), images(1, 20, 24), images(2, 20, 24)
     light = (dark + 1 / 255) / (bright + 1 / 255)
 
     def of(name: str, maps: torch.Tensor | None = None) -> float:
-        extractor = features if name == "enlightengan" else None
-        return float(UnsupervisedLoss(name, features=extractor)([Stage(dark, bright, maps)]))
+        return float(UnsupervisedLoss(name)([Stage(dark, bright, maps)]))
 
     plain = spatial_consistency(bright, dark) + 10 * exposure(bright) + 5 * colour_constancy(bright)
     assert of("zero_dce") == pytest.approx(float(plain))
@@ -153,8 +135,6 @@ def test_losses_are_the_published_sums(features) -> None:
         fidelity, smooth = illumination_fidelity(x, dark), edge_aware_smoothness(x, dark)
         assert of("sci", given) == pytest.approx(float(1.5 * fidelity + smooth))
         assert of("ruas", given) == pytest.approx(float(0.5 * fidelity + smooth + total_variation(bright)))
-    expected = self_feature_preserving(bright, dark, features) + 10 * exposure(bright)
-    assert of("enlightengan") == pytest.approx(float(expected))
 
 
 def test_loss_adds_up_the_stages() -> None:
@@ -178,9 +158,9 @@ def test_stages_of_a_network_come_from_itself_and_of_others_from_their_result() 
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_have_finite_gradients_on_black_and_flat_images(name, features) -> None:
+def test_losses_have_finite_gradients_on_black_and_flat_images(name) -> None:
     restored = torch.zeros(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
-    loss = UnsupervisedLoss(name, features=features)
+    loss = UnsupervisedLoss(name)
     loss([Stage(torch.zeros(1, 3, 8, 8, dtype=torch.float64), restored)]).backward()
     assert torch.isfinite(restored.grad).all()
 
@@ -214,15 +194,8 @@ def test_task_adds_up_the_losses_of_the_networks_stages() -> None:
 
 
 def test_unknown_losses_are_refused_with_the_names() -> None:
-    with pytest.raises(
-        UsageError, match="expected one of zero_dce, sci, ruas, enlightengan, got 'zerodce'; did you mean"
-    ):
+    with pytest.raises(UsageError, match="expected one of zero_dce, sci, ruas, got 'zerodce'; did you mean"):
         UnsupervisedLoss("zerodce")
-
-
-def test_enlightengan_needs_features() -> None:
-    with pytest.raises(UsageError, match="loss enlightengan: expected a feature extractor, got none"):
-        UnsupervisedLoss("enlightengan")
 
 
 @pytest.mark.parametrize("other", [{"routes": [0, 1]}, {"balance": 0.1}])

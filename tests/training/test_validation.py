@@ -43,6 +43,18 @@ def test_photos_are_chosen_evenly(photos: Path, tmp_path: Path) -> None:
     assert seen == [0, 80, 160]
 
 
+def test_gray_validator_shows_three_equal_planes(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), photo)
+    seen: list[torch.Tensor] = []
+    Validator(tmp_path, {"none": "none"}, images=1, gray=True).scores(
+        lambda image: seen.append(image) or image, device=CPU
+    )
+    expected = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY) / 255
+    for plane in seen[0][0]:
+        np.testing.assert_allclose(plane.numpy(), expected, atol=1e-6)
+
+
 def test_validator_refuses_photos_that_are_too_small(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "thin.png"), np.zeros((20, 64, 3), np.uint8))
     with pytest.raises(UsageError, match=r"validation: thin\.png: expected at least 32 px on each side, got 64 x 20"):
