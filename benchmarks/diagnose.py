@@ -8,13 +8,13 @@ pairs), and the errors of sigma; with a card, it goes between the card's markers
 
 import argparse
 import json
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from results import Run
 
 from restorekit import __version__
 from restorekit.core.degradation.chain import degrade_images
@@ -24,9 +24,8 @@ from restorekit.core.randomness import generator_for
 from restorekit.diagnosis.audit import audit
 from restorekit.diagnosis.diagnosis import take_readings
 from restorekit.diagnosis.noise import measure_noise
-from restorekit.diagnosis.verdict import MODELS, PROBLEMS, features_of, packaged_verdict
+from restorekit.diagnosis.verdict import PROBLEMS, features_of, packaged_verdict
 from restorekit.diagnosis.view import look_at
-from restorekit.report.record import Machine
 
 LIGHT_RAIN = "rain:density=0.03..0.3,layers=1,veil=0,brightness=0.15..0.6"
 JPEG = "jpeg:quality=10..60"
@@ -89,14 +88,13 @@ def main() -> None:
 def evaluation(rows: list[Row], data: Path, every: int) -> str:
     """All tables, and where they were made."""
     published = {name for _, name in PAIRS}
-    machine = Machine.here()
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
+    run = Run.here("python benchmarks/diagnose.py", threads=[], smoke=False)
+    commit = (run.commit or "none") + ", modified" * run.modified
     which = "all photos" if every == 1 else f"one photo in {every}, at least four of a set"
     return "\n".join(
         [
             f"Made by `python benchmarks/diagnose.py --data FOLDER --every {every}` ({which}),",
-            f"restorekit {__version__}, commit {commit}, CPU {machine.cpu}, {machine.cores} in use.",
+            f"restorekit {__version__}, commit {commit}, CPU {run.machine.cpu}, {run.machine.cores} in use.",
             "",
             "Photos of CBSD68, degraded here:",
             "",
@@ -188,7 +186,7 @@ def confusion(rows: Iterable[Row]) -> str:
     groups: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         groups.setdefault((row.label, row.group), []).append(verdict(row))
-    lines = [f"| set | truth | {' | '.join(MODELS)} | right |", "|" + " --- |" * (len(PROBLEMS) + 3)]
+    lines = [f"| set | truth | {' | '.join(PROBLEMS)} | right |", "|" + " --- |" * (len(PROBLEMS) + 3)]
     right = total = 0
     for (label, group), found in groups.items():
         counts = [found.count(problem) for problem in PROBLEMS]

@@ -122,11 +122,14 @@ def make_photo(megapixels: int, form: str, path: Path) -> None:
 
 def run_record(idle: int) -> dict[str, object]:
     """Where and with what the figures were measured."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    from results import Run  # brings torch along, which nobody needs who makes a photo
+
+    run = Run.here("python benchmarks/memory.py", threads=[], smoke=False)
     return {
         "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip() or None,
+        "commit": run.commit,
+        "modified": run.modified,
         "restorekit": restorekit.__version__,
         "torch": version("torch"),
         "python": platform.python_version(),

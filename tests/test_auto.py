@@ -70,6 +70,15 @@ def test_noise_is_found_and_gets_its_model(monkeypatch):
     assert asked == [MODELS["noise"]]
 
 
+def test_cast_is_found_and_loses_its_colour():
+    clean = read_image("sample:coffee").samples[:256, :256]
+    warm = np.rint(255 * (clean / 255 * [1.0, 0.8, 0.5])).astype(np.uint8)
+    restorer = AutoModel().choose(warm)
+    assert restorer.name == "classical:gray_world"
+    means = restorekit.restore(warm, "auto").mean(axis=(0, 1))
+    assert np.ptp(means) < 0.1 * np.ptp(warm.mean(axis=(0, 1)))
+
+
 def test_identity_changes_with_every_model_that_may_be_chosen():
     for model in filter(None, MODELS.values()):
         assert model_identity(model) in auto_identity()

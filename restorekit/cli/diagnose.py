@@ -15,7 +15,7 @@ __all__ = ["diagnose"]
 
 
 def diagnose(inputs: options.Inputs, *, json: options.Json = False) -> None:
-    """Measure what is wrong with photos (noise, rain, haze, low light, blur, JPEG) and propose a model for each.
+    """Measure what is wrong with photos (noise, rain, haze, low light, blur, JPEG, cast) and propose a model for each.
 
     Numbers in brackets are confidences from 0 to 1.
     """

@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d
 
 from restorekit.core.image.convention import Images, Samples, convert_depth
 from restorekit.core.image.tiling import TilingOptions, fits_whole, restore_samples
+from restorekit.core.repetition import repeated_share
 from restorekit.core.restorer import Restorer
 from restorekit.errors import MemoryLimitError
 
@@ -42,6 +43,8 @@ MOST_SHIFT = 0.9
 """The same: 0.65 at most (low light), else 0.22; a tile of one saturated colour: 1.4 at least."""
 LEAST_AGREEMENT = 0.0
 """The same: 0.32 at least (dense rain)."""
+MOST_REPETITION = 0.25
+"""Clean photos as answers to flat gray: 0.15 at most."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class GuardStatistics:
     """Change of colour of a block, after the change that the whole photo underwent; in [0, 1] units."""
     agreement: float
     """Correlation of the block means of output and input: 1 if bright stays bright; 1 for flat photos."""
+    repetition: float
+    """Share of the fine detail that repeats every 16 px where that of the input does not; see ``core.repetition``."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ class Watch:
         self.tiles = 0
         self._values = self._broken = self._outside = 0
         self._blocks: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._repetition: list[Tensor] = []
 
     @torch.no_grad()
     def see(self, degraded: Images, answer: Images) -> None:
@@ -148,8 +154,10 @@ class Watch:
         self._broken += int((~torch.isfinite(answer)).sum())
         answer = answer.float().nan_to_num(0.0, 0.0, 0.0)
         self._outside += _far_outside(answer) - _far_outside(degraded)
+        answer, degraded = answer.clamp(-1, 2), degraded.float()
         side = min(BLOCK_PX, *answer.shape[-2:])
-        self._blocks.append((*_blocks(answer.clamp(-1, 2), side), *_blocks(degraded.float(), side)))
+        self._blocks.append((*_blocks(answer, side), *_blocks(degraded, side)))
+        self._repetition.append(repeated_share(answer, degraded))
 
     def find_blow_up(self) -> str | None:
         """The reason why the answers cannot be a restoration of what was given, or None."""
@@ -164,11 +172,13 @@ class Watch:
             return f"the colour of some places moved by {found.shift:.2f} of the full range"
         if found.agreement < LEAST_AGREEMENT:
             return f"bright and dark places were exchanged (correlation {found.agreement:.2f})"
+        if found.repetition > MOST_REPETITION:
+            return f"{found.repetition:.0%} of the detail of some places is a pattern that repeats every 16 px or less"
         return None
 
     @torch.no_grad()
     def statistics(self) -> GuardStatistics:
-        """The four numbers behind ``find_blow_up``; of a photo with at least one tile, all values finite."""
+        """The five numbers behind ``find_blow_up``; of a photo with at least one tile, all values finite."""
         after, after_detail, before, before_detail = (
             torch.cat(parts, dim=-1) for parts in zip(*self._blocks, strict=True)
         )
@@ -180,6 +190,7 @@ class Watch:
             growth=_tail(growth),
             shift=_tail(shift),
             agreement=_correlation(after.mean(dim=0), before.mean(dim=0)),
+            repetition=_tail(torch.cat([*self._repetition, after.new_zeros(1)])),
         )
 
 

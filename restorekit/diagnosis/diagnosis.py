@@ -12,7 +12,7 @@ from restorekit.diagnosis.noise import NoiseReading, measure_noise
 from restorekit.diagnosis.rain import measure_streaks
 from restorekit.diagnosis.scene import CastReading, ExposureReading, measure_cast, measure_exposure, measure_haze
 from restorekit.diagnosis.sharpness import BlurReading, measure_blur
-from restorekit.diagnosis.verdict import MODELS, Readings, features_of, packaged_verdict
+from restorekit.diagnosis.verdict import CAST, MODELS, Readings, features_of, packaged_verdict
 from restorekit.diagnosis.view import look_at
 from restorekit.errors import ImageError
 
@@ -48,11 +48,11 @@ class Diagnosis:
     """Everything measured on one photo."""
 
     problem: str
-    """noise, rain, haze, low_light, blur, jpeg or clean: what shows most."""
+    """noise, rain, haze, low_light, blur, jpeg, colour_cast or clean: what shows most."""
     confidence: float
-    """Probability of ``problem``, in [0, 1]."""
+    """Probability of ``problem``, in [0, 1]; of a colour cast, the confidence of its reading."""
     probabilities: dict[str, float]
-    """Of every problem; they sum to 1."""
+    """Of every problem but a colour cast, which is named only where ``clean`` is the most probable; they sum to 1."""
     model: str | None
     """The model that fits; None: leave the photo as it is."""
     noise: NoiseReading
@@ -90,10 +90,13 @@ def diagnose(image: str | Path | SourceImage | Samples) -> Diagnosis:
         jpeg = replace(jpeg, quality=quality_of_tables(tables), source="tables", confidence=1.0)
     probabilities = packaged_verdict().probabilities(features_of(readings))
     problem = max(probabilities, key=lambda name: probabilities[name])
+    confidence = probabilities[problem]
+    if problem == "clean" and readings.cast.clear:
+        problem, confidence = CAST, readings.cast.confidence
     rain, haze = probabilities["rain"], probabilities["haze"]
     return Diagnosis(
         problem=problem,
-        confidence=probabilities[problem],
+        confidence=confidence,
         probabilities=probabilities,
         model=MODELS[problem],
         noise=readings.noise,

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from restorekit.core.classical.frame import Photo
+from restorekit.diagnosis.clipping import uncensored
 
 __all__ = ["BLOCK_PX", "NoiseReading", "measure_noise", "spectrum_correlation"]
 
@@ -110,7 +110,7 @@ def measure_noise(windows: Sequence[Photo]) -> NoiseReading:
         alone = float(np.interp(_spread(readings), EVEN, (1, 0)))
         readings = alone * readings + (1 - alone) * _white_readings(spectra)
     if hits.max() > 0:
-        readings = _uncensored(means, readings)
+        readings = uncensored(means, readings)
     spread = _spread(readings)
     agreed = 0.0 if white else float(np.interp(spread, AGREEMENT, (1, 0)))
     sigma = float(np.quantile(readings, LOW_CLASS + agreed * (AGREED_CLASS - LOW_CLASS)))
@@ -198,24 +198,3 @@ def _clipped_share(windows: Sequence[Photo]) -> float:
     if any(window.min() < 0 or window.max() > 1 for window in windows):
         return 0.0
     return float(np.mean([((window <= 0) | (window >= 1)).mean() for window in windows]))
-
-
-def _uncensored(mean: Floats, deviation: Floats) -> Floats:
-    """The standard deviation before clipping to [0, 1], from mean and standard deviation after it, by fixed point."""
-    centre, sigma = mean.copy(), np.maximum(deviation, 1e-4)
-    for _ in range(30):
-        clipped_mean, clipped_deviation = _censored_moments(centre, sigma)
-        centre = np.clip(centre + mean - clipped_mean, -0.5, 1.5)
-        sigma = np.clip(sigma * deviation / np.maximum(clipped_deviation, 1e-5), 1e-4, 1.0)
-    return np.where(deviation > 1e-4, sigma, deviation)
-
-
-def _censored_moments(mean: Floats, sigma: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of a normal variable clipped to [0, 1]."""
-    low, high = -mean / sigma, (1 - mean) / sigma
-    at_low, at_high = (np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) for z in (low, high))
-    inside, above = ndtr(high) - ndtr(low), 1 - ndtr(high)
-    first = above + mean * inside + sigma * (at_low - at_high)
-    second = above + (mean**2 + sigma**2) * inside + 2 * mean * sigma * (at_low - at_high)
-    second += sigma**2 * (low * at_low - high * at_high)
-    return first, np.sqrt(np.maximum(second - first**2, 0.0))

@@ -2,6 +2,7 @@
 
 - Weights are fitted by ``benchmarks/fit_diagnosis.py`` on clean photos that our own code degraded.
 - A photo may suffer from several troubles; the verdict names the one that shows most.
+- A colour cast is no class of the regression: it is named by ``CastReading.clear`` where nothing else is wrong.
 """
 
 import json
@@ -19,7 +20,9 @@ from restorekit.diagnosis.rain import STREAK_FEATURES, StreakReading
 from restorekit.diagnosis.scene import CastReading, ExposureReading, HazeReading
 from restorekit.diagnosis.sharpness import BlurReading
 
-__all__ = ["MODELS", "PROBLEMS", "Readings", "VerdictModel", "features_of", "packaged_verdict"]
+__all__ = ["CAST", "MODELS", "PROBLEMS", "Readings", "VerdictModel", "features_of", "packaged_verdict"]
+
+CAST = "colour_cast"
 
 MODELS: Mapping[str, str | None] = {
     "noise": "base",
@@ -28,11 +31,13 @@ MODELS: Mapping[str, str | None] = {
     "low_light": "base",
     "blur": "base",
     "jpeg": "base",  # not named among what it helps against; on CBSD68 +0.1 to +1.0 dB at qualities 10 to 80
+    CAST: "classical:gray_world",
     "clean": None,
 }
 """Problem to the model that is proposed; None: leave the photo as it is."""
 
-PROBLEMS = tuple(MODELS)
+PROBLEMS = tuple(problem for problem in MODELS if problem != CAST)
+"""The classes of the regression."""
 WEIGHTS_FILE = "verdict.json"
 
 

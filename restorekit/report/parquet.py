@@ -1,4 +1,4 @@
-"""Every score as a Parquet file, for those who have pyarrow; it is no dependency of ours."""
+"""Every score as a Parquet file, through pyarrow (optional: ``pip install "restorekit[parquet]"``)."""
 
 import importlib
 import importlib.util
@@ -31,6 +31,6 @@ def check_pyarrow() -> None:
     """Raise DependencyError unless pyarrow is installed."""
     if importlib.util.find_spec("pyarrow") is None:
         raise DependencyError(
-            "parquet: expected pyarrow, which is not installed; pip install pyarrow, or read scores.csv: it holds the "
-            "same records"
+            'parquet: expected pyarrow, which is not installed; pip install "restorekit[parquet]", or read scores.csv: '
+            "it holds the same records"
         )

@@ -49,8 +49,30 @@ def test_honest_noise_passes(photos, noisy):
     assert abs(found.correlation) < 0.05
 
 
-def test_correlated_noise_is_not_white(noisy):
-    (problem,) = audit(noisy(FLAT, 20, 0.6), FLAT, "noise:sigma=20").problems
+@pytest.mark.parametrize("sigma", [15, 50])
+def test_honest_noise_passes_on_a_dark_photo(photos, noisy, sigma):
+    dark = photos[0] // 4
+    assert audit(noisy(dark, sigma), dark, f"noise:sigma={sigma}").problems == ()
+    mislabelled = audit(noisy(dark, 0.6 * sigma), dark, f"noise:sigma={sigma}")
+    assert mislabelled.sigma == pytest.approx(0.6 * sigma, rel=0.02)
+    assert mislabelled.problems[0].startswith(f"noise: expected sigma {sigma}, got")
+
+
+def test_texture_alone_makes_no_blind_alarm(noisy):
+    texture = np.random.default_rng(8).standard_normal(FLAT.shape)
+    texture = cv2.GaussianBlur(texture, (0, 0), 1.5)
+    meadow = (128 + 20 * texture / texture.std()).astype(np.uint8)
+    honest = audit(noisy(meadow, 15), None, "noise:sigma=15")
+    assert honest.sigma > 20  # texture adds to it
+    assert honest.correlation > 0.1
+    assert honest.problems == ()
+    assert audit(noisy(meadow, 25), None, "noise:sigma=50").problems != ()
+    assert audit(noisy(meadow, 50), None, "noise:sigma=25").problems != ()
+
+
+@pytest.mark.parametrize("with_reference", [True, False])
+def test_correlated_noise_is_not_white(noisy, with_reference):
+    (problem,) = audit(noisy(FLAT, 20, 0.6), FLAT if with_reference else None, "noise:sigma=20").problems
     assert "expected white noise, got autocorrelation" in problem
 
 

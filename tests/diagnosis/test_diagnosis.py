@@ -5,8 +5,10 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from restorekit.core.degradation.chain import degrade_images
+from restorekit.core.image.colour import linear_to_srgb, srgb_to_linear
 from restorekit.core.image.convention import from_images, to_images
 from restorekit.core.image.files import SourceImage
 from restorekit.core.image.metadata import FileRecord
@@ -34,6 +36,26 @@ def test_verdict_names_what_was_done(photos, problem, spec):
     assert found.confidence == max(found.probabilities.values())
     assert set(found.probabilities) == set(PROBLEMS)
     assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+def warm(samples):
+    """The photo in very warm light, such as a candle's: linear red, green, blue times 1, 0.6, 0.25."""
+    linear = srgb_to_linear(to_images(samples))
+    return from_images(linear_to_srgb(linear * torch.tensor([1, 0.6, 0.25])[:, None, None]), np.uint8)
+
+
+def test_clear_cast_is_named_where_nothing_else_is_wrong(photos):
+    cast = diagnose(warm(photos[1]))
+    assert (cast.problem, cast.model) == ("colour_cast", "classical:gray_world")
+    assert cast.confidence == cast.colour_cast.confidence
+    assert cast.probabilities["clean"] == max(cast.probabilities.values())
+    images, _ = degrade_images(to_images(photos[1]), "noise:sigma=25", generator=generator_for(0, "astronaut"))
+    assert diagnose(warm(from_images(images, np.uint8))).problem == "noise"
+
+
+@pytest.mark.parametrize("photo", range(3))
+def test_colourful_photos_have_no_clear_cast(photos, photo):
+    assert not diagnose(photos[photo]).colour_cast.clear
 
 
 def test_record_is_plain_json_with_confidences(photos):

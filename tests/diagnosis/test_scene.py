@@ -41,7 +41,20 @@ def test_cast_names_the_channel_that_is_too_strong():
     mean = 3.3 / 3
     assert found.red == pytest.approx(1.3 / mean - 1, abs=0.01)
     assert found.green == found.blue == pytest.approx(1 / mean - 1, abs=0.01)
+    assert found.highlights == pytest.approx(np.linalg.norm([1.3 / mean - 1, 1 / mean - 1, 1 / mean - 1]), abs=0.01)
+    assert not found.clear  # a scene of that colour is as likely
     assert measure_cast(gray).strength == pytest.approx(0, abs=1e-3)
+
+
+def test_cast_is_clear_only_where_highlights_share_it():
+    gray = np.random.default_rng(0).uniform(0.2, 0.7, (64, 64, 1)).astype(np.float32).repeat(3, axis=2)
+    orange = gray * np.array([1.2, 0.9, 0.5], dtype=np.float32)
+    assert measure_cast(orange).clear
+    under_white_sky = orange.copy()
+    under_white_sky[:8] = 0.93
+    found = measure_cast(under_white_sky)
+    assert found.strength > 0.3
+    assert not found.clear
 
 
 @pytest.mark.parametrize("angle", [-30, 0, 30])

@@ -64,7 +64,8 @@ def test_unknown_extras_are_refused(report_of, tmp_path):
 
 
 def test_parquet_holds_the_records_of_the_csv(report_of, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    from pyarrow import parquet
+
     report = report_of({"input": [20.0, 21.0], "net": [30.0, None]})
     report.save(tmp_path, extras=["parquet"])
     rows = parquet.read_table(tmp_path / "scores.parquet").to_pylist()
@@ -77,6 +78,6 @@ def test_parquet_holds_the_records_of_the_csv(report_of, tmp_path):
 
 def test_parquet_without_pyarrow_says_what_to_do_and_writes_nothing(report_of, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DependencyError, match=r"parquet: expected pyarrow, which is not installed; pip install"):
+    with pytest.raises(DependencyError, match=r"which is not installed; pip install \"restorekit\[parquet\]\""):
         report_of({"input": [20.0]}).save(tmp_path / "out", extras=["parquet"])
     assert not (tmp_path / "out").exists()
