@@ -160,6 +160,8 @@ def _stack(width: int, blocks: int) -> nn.Sequential:
 
 def _initialise(convolution: nn.Conv2d, *, gain: float) -> None:
     """He et al. 2015 (arXiv:1502.01852) times ``gain``, without bias."""
+    if convolution.weight.is_meta:
+        return  # there are no values, and to draw none PyTorch imports its compiler: 80 MB and a second
     nn.init.kaiming_normal_(convolution.weight)
     with torch.no_grad():
         convolution.weight.mul_(gain)

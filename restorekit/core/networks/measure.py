@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from restorekit.core.networks.base import NetworkConfig, PlainImages
 
@@ -25,6 +24,8 @@ def count_macs(config: NetworkConfig, *, height_px: int = 256, width_px: int = 2
 
     Papers differ in what they count: many leave out the matrix products of attention, which are in here.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton, 80 MB, which loading a model does not need
+
     network = _on_meta(config)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.empty(1, config.planes[0], height_px, width_px, device="meta"))
@@ -62,6 +63,11 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current = 0
         self.peak = 0
         self._known: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip its compiler, PyTorch would import it, 150 MB and a second for every model that is loaded."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
