@@ -48,8 +48,9 @@ class CropBatches(Dataset[dict[str, Tensor]]):
     - ``clean``: (batch, 3, crop, crop) float32 in [0, 1]; ``degraded``: the same shape, as the degradation leaves it;
     - ``choice``: (batch,) int64, which alternative of a mixture ``a|b|c`` was applied, -1 where the crop stayed clean;
       all 0 for a degradation that is no mixture;
-    - ``view``, if ``settings.view_px`` is not 0: (batch, 3, view, view), the whole photo that each crop is from, area
-      averaged to a square, then degraded with the same parameters: what a survey of the photo would see.
+    - ``view``, if ``settings.view_px`` is not 0: (batch, 3, view, view), the whole photo that each crop is from, or a
+      random window of it (``settings.view_share``), area averaged to a square, then degraded with the same parameters:
+      what a survey of the photo would see.
 
     Args:
         pool: decoded photos, at the settings' scales.
@@ -71,7 +72,7 @@ class CropBatches(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.process = process
         self._scales = _positions(pool, settings.crop_px)
-        self._thumbnails = _thumbnails(pool, settings.view_px) if settings.view_px else {}
+        self._thumbnails = _Thumbnails(pool, settings) if settings.view_px else None
         self._degrade_early = settings.degrade_in == "workers"
 
     def steps(self, start: int, stop: int, *, device: torch.device) -> Iterator[Batch]:
@@ -118,8 +119,9 @@ class CropBatches(Dataset[dict[str, Tensor]]):
             crop[:] = self._coloured(pixels[:, ::-1] if symmetry >= 4 else pixels)
             photos.append(self.pool.views[view].name)
         parts = {"crops": torch.from_numpy(crops).permute(0, 3, 1, 2)}
-        if self._thumbnails:
-            thumbnails = np.stack([self._coloured(self._thumbnails[name]) for name in photos])
+        if self._thumbnails is not None:
+            windows = generator_for(self.seed, "views", step, self.process)
+            thumbnails = np.stack([self._coloured(self._thumbnails.of(name, windows)) for name in photos])
             parts["thumbnails"] = torch.from_numpy(thumbnails).permute(0, 3, 1, 2)
         return parts
 
@@ -180,15 +182,37 @@ def _positions(pool: PhotoPool, crop_px: int) -> list[_Positions]:
     return positions
 
 
-def _thumbnails(pool: PhotoPool, side_px: int) -> dict[str, Pixels]:
-    """Of each photo by name, from its smallest view."""
-    smallest = sorted(range(len(pool.views)), key=lambda index: -pool.views[index].scale)
-    chosen = {pool.views[index].name: index for index in smallest}
-    size = (side_px, side_px)
-    return {
-        name: cv2.resize(pool.pixels(index), size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        for name, index in chosen.items()
-    }
+class _Thumbnails:
+    """Square views of photos, by name; made from the smallest view of each in the pool.
+
+    The few hundred photos of a pool are soon known by heart: how light each one is, say. Random windows are not.
+    """
+
+    def __init__(self, pool: PhotoPool, settings: TrainingSettings) -> None:
+        smallest = sorted(range(len(pool.views)), key=lambda index: -pool.views[index].scale)
+        self._pool = pool
+        self._least = settings.view_share
+        self._size = (settings.view_px, settings.view_px)
+        self._views = {pool.views[index].name: index for index in smallest}
+        self._wholes = {} if self._least < 1 else {name: self._square(self._whole(name)) for name in self._views}
+
+    def of(self, name: str, generator: torch.Generator) -> Pixels:
+        """The whole photo, or a window of it, of a random size at a random place."""
+        if self._wholes:
+            return self._wholes[name]
+        photo = self._whole(name)
+        cuts = []
+        for length, (size, place) in zip(photo.shape, torch.rand(2, 2, generator=generator).tolist(), strict=False):
+            side = max(1, round(length * (self._least + (1 - self._least) * size)))
+            start = round((length - side) * place)
+            cuts.append(slice(start, start + side))
+        return self._square(photo[tuple(cuts)])
+
+    def _whole(self, name: str) -> Pixels:
+        return self._pool.pixels(self._views[name])
+
+    def _square(self, pixels: Pixels) -> Pixels:
+        return cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _workers(wanted: int | None, device: torch.device) -> int:

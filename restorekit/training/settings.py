@@ -32,6 +32,9 @@ class TrainingSettings(BaseModel):
         le=256,
         description="side of a square thumbnail of the whole photo, degraded like the crop, in px; 0: none",
     )
+    view_share: float = Field(
+        default=1.0, gt=0, le=1, description="least share of a photo's sides that the thumbnail shows; 1: the whole photo"
+    )
 
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, reached at the end of the warm-up")
     final_learning_rate: float = Field(default=1e-6, ge=0, description="at the last step, reached along a cosine")

@@ -137,6 +137,27 @@ def test_views_are_the_whole_photo_degraded_like_its_crop(pool: PhotoPool) -> No
     assert float(torch.corrcoef(torch.stack([ratios.flatten(), view_ratios.flatten()]))[0, 1]) > 0.9
 
 
+def test_views_are_random_windows_of_at_least_the_share_asked_for(tmp_path: Path) -> None:
+    """Light rises along both sides, so that the mean of a window and its slopes tell its place and its sides."""
+    rows, columns = np.mgrid[0:200, 0:200]
+    ramps = np.stack([rows, columns, np.zeros_like(rows)], axis=2).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "ramps.png"), ramps[:, :, ::-1])
+    pool = open_pool(tmp_path / "photos", (1.0,), cache=tmp_path)
+    batches = batches_of(pool, "none", view_px=10, view_share=0.4, batch_size=64)
+    (first,), (again,) = (list(batches.steps(0, 1, device=CPU)) for _ in range(2))
+    assert torch.equal(first["view"], again["view"])
+    lengths = torch.stack(
+        [(first["view"][:, plane].diff(dim=1 + plane).mean(dim=(1, 2)) * 10 * 255) for plane in range(2)]
+    )
+    assert lengths.min() > 75
+    assert lengths.max() < 205
+    assert lengths.std(dim=1).min() > 20
+    assert torch.corrcoef(lengths)[0, 1].abs() < 0.5  # height and width are drawn each for itself
+    centres = first["view"][:, :2].mean(dim=(2, 3)) * 255
+    assert centres.std(dim=0).min() > 10
+
+
 def test_views_do_not_change_the_crops(pool: PhotoPool) -> None:
     (plain,) = batches_of(pool).steps(0, 1, device=CPU)
     (viewed,) = batches_of(pool, view_px=8).steps(0, 1, device=CPU)
