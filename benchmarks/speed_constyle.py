@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from restorekit.constyle.config import PAPER_UNETS, UNetConfig
 from restorekit.constyle.contrastive import Contrast, ContrastSettings
-from restorekit.constyle.fold import merge_ups
 from restorekit.constyle.network import ConStyleNetworkConfig
+from restorekit.core.networks.fold import fold
 
 __all__ = ["run"]
 
@@ -96,7 +96,7 @@ def whole_calls(side: int, entries: int, *, small: bool) -> dict[str, Callable[[
 def inference(setting: Setting, block: Any, side: int, count: int, target: float) -> Row:
     """One image; the note says what merging saves."""
     network = make_network(block, small=setting.smoke).eval()
-    ours, plain = merge_ups(network), plain_fusions(network)
+    ours, plain = fold(network), plain_fusions(network)
     image = torch.rand(1, 3, 2 * side, 2 * side, generator=torch.Generator().manual_seed(4))
 
     def call(module: nn.Module) -> Callable[[], Tensor]:

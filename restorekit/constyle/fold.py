@@ -2,11 +2,9 @@
 
 A 3x3 convolution, pixel shuffle, concatenation and a 1x1 convolution are linear, with nothing between them. So the 1x1
 convolution's part for the up-sampled features can move into the 3x3 convolution: exact, and cheaper where the result is
-narrower than the features. For ConStyle-NAFNet that saves 7 % of all multiplications, for ConStyle-Restormer 4 %.
+narrower than the features. With the folded blocks this saves 7 % of all multiplications of ConStyle-NAFNet and 8 % of
+ConStyle-Restormer.
 """
-
-import copy
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,28 +13,10 @@ from torch import Tensor, nn
 
 from restorekit.core.networks.base import FeatureMaps
 
-__all__ = ["MergedUp", "Up", "merge_ups"]
+__all__ = ["MergedUp", "Up"]
 
 Skip = Float[Tensor, "batch skip height_out width_out"]
 Joined = Float[Tensor, "batch joined height_out width_out"]
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def merge_ups(network: Module) -> Module:
-    """A copy of a network for inference: every ``Up`` in it that gets cheaper is a ``MergedUp``; results are equal.
-
-    Args:
-        network: any; it stays as it is.
-
-    Returns:
-        In evaluation mode, without gradients; its ``state_dict`` is another than that of ``network``.
-    """
-    merged = copy.deepcopy(network).eval().requires_grad_(False)
-    for module in list(merged.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, Up) and child.cheaper_merged:
-                setattr(module, name, MergedUp(child))
-    return merged
 
 
 class Up(nn.Module):
@@ -60,11 +40,10 @@ class Up(nn.Module):
         joined: Joined = self.join(torch.cat([F.pixel_shuffle(self.expand(features), 2), skip], dim=1))
         return joined
 
-    @property
-    def cheaper_merged(self) -> bool:
-        """Whether ``MergedUp`` takes fewer multiplications."""
+    def folded(self) -> nn.Module:
+        """``MergedUp``, if it takes fewer multiplications."""
         incoming, outgoing = self.expand.in_channels, self.join.out_channels
-        return 9 * incoming * outgoing < 9 * incoming**2 + incoming * outgoing
+        return MergedUp(self) if 9 * incoming * outgoing < 9 * incoming**2 + incoming * outgoing else self
 
 
 class MergedUp(nn.Module):

@@ -5,7 +5,7 @@ import speed_constyle
 import torch
 from plain_constyle import contrastive_step, make_contrast, make_pair, plain_fusions
 
-from restorekit.constyle.fold import merge_ups
+from restorekit.core.networks.fold import fold
 
 
 def test_plain_contrast_gives_the_same_losses_step_after_step() -> None:
@@ -26,6 +26,6 @@ def test_plain_network_gives_the_same_pixels(block: str) -> None:
     torch.nn.init.normal_(network.unet.head[-1].weight, std=0.1)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours, plain = merge_ups(network)(image), plain_fusions(network)(image)
+        ours, plain = fold(network)(image), plain_fusions(network)(image)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
     assert float((ours - image).abs().max()) > 1e-2

@@ -10,7 +10,7 @@ from torch import nn
 
 from restorekit.core.networks.base import FeatureMaps
 
-__all__ = ["BiasFreeLayerNorm2d", "LayerNorm2d"]
+__all__ = ["BiasFreeLayerNorm2d", "LayerNorm2d", "normalised", "rescaled"]
 
 
 class LayerNorm2d(nn.Module):
@@ -57,5 +57,16 @@ class BiasFreeLayerNorm2d(nn.Module):
 
     def forward(self, features: FeatureMaps) -> FeatureMaps:
         """Same shape as ``features``."""
-        variance = features.float().var(dim=1, keepdim=True, correction=0)
-        return features * torch.rsqrt(variance + self.eps).to(features.dtype) * self.weight.to(features)[:, None, None]
+        return rescaled(features, self.eps) * self.weight.to(features)[:, None, None]
+
+
+def normalised(features: FeatureMaps, eps: float) -> FeatureMaps:
+    """``LayerNorm2d`` without weight and bias, for a convolution that has taken them over."""
+    channels_last = features.permute(0, 2, 3, 1)
+    return F.layer_norm(channels_last, channels_last.shape[3:], eps=eps).permute(0, 3, 1, 2)
+
+
+def rescaled(features: FeatureMaps, eps: float) -> FeatureMaps:
+    """``BiasFreeLayerNorm2d`` without weight, likewise."""
+    variance = features.float().var(dim=1, keepdim=True, correction=0)
+    return features * torch.rsqrt(variance + eps).to(features.dtype)

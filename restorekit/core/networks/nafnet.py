@@ -130,8 +130,14 @@ class NAFBlock(nn.Module):
         mixed = mixed * self.attention(mixed.mean(dim=(2, 3), keepdim=True))
         mixed_in: FeatureMaps = features + self.beta * self.mixing_project(mixed)
         gated = simple_gate(self.gating_expand(self.gating_norm(mixed_in)))
-        scaled: FeatureMaps = self.gamma * self.gating_project(gated)
-        return mixed_in + scaled
+        gated_in: FeatureMaps = mixed_in + self.gamma * self.gating_project(gated)
+        return gated_in
+
+    def folded(self) -> nn.Module:
+        """``FoldedNAFBlock``."""
+        from restorekit.core.networks.folded_blocks import FoldedNAFBlock
+
+        return FoldedNAFBlock(self)
 
 
 def simple_gate(features: Float[Tensor, "batch doubled height width"]) -> FeatureMaps:

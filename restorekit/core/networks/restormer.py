@@ -168,6 +168,12 @@ class RestormerBlock(nn.Module):
         fed: FeatureMaps = self.feedforward(self.feedforward_norm(attended))
         return attended + fed
 
+    def folded(self) -> nn.Module:
+        """``FoldedRestormerBlock``."""
+        from restorekit.core.networks.folded_blocks import FoldedRestormerBlock
+
+        return FoldedRestormerBlock(self)
+
 
 class ChannelAttention(nn.Module):
     """Multi-Dconv head transposed attention (MDTA, eq. 1): each channel attends to the other channels of its head.
