@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from restorekit.constyle.encoder import LAST_RADIUS_PX, Code, ConStyleEncoder
 from restorekit.constyle.network import CELL_PX, Survey
 from restorekit.core.image.canvas import round_up
 from restorekit.core.networks.base import PlainImages
-from restorekit.core.networks.fold import fold
 from restorekit.core.networks.surveyed import OVERVIEW_PX, SurveyedNetworkRestorer
 from restorekit.core.restorer import WholeView, Window
 
@@ -18,10 +17,6 @@ __all__ = ["ConStyleRestorer", "code_of_view"]
 
 class ConStyleRestorer(SurveyedNetworkRestorer):
     """A ``GlobalRestorer`` for ``ConStyleNetwork``; arguments as in ``SurveyedNetworkRestorer``."""
-
-    def load(self) -> nn.Module:
-        """The network on the CPU in float32, in its cheaper form."""
-        return fold(super().load())
 
     def look(self, network: Any, view: WholeView) -> Survey:
         """The code of the whole photo, exact for any size, and its tone curves, from a small view of it."""

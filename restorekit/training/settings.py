@@ -33,7 +33,10 @@ class TrainingSettings(BaseModel):
         description="side of a square thumbnail of the whole photo, degraded like the crop, in px; 0: none",
     )
     view_share: float = Field(
-        default=1.0, gt=0, le=1, description="least share of a photo's sides that the thumbnail shows; 1: the whole photo"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="least share of a photo's sides that the thumbnail shows; 1: all of it",
     )
 
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, reached at the end of the warm-up")

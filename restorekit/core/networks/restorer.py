@@ -14,6 +14,7 @@ from torch import nn
 
 from restorekit.core.image.convention import Images, check_images
 from restorekit.core.networks.base import NetworkConfig, PlainImages
+from restorekit.core.networks.fold import fold
 from restorekit.core.networks.loading import put_weights
 from restorekit.core.networks.measure import count_parameters, working_memory
 from restorekit.core.placement import resolve_precision
@@ -59,7 +60,7 @@ class ModuleRestorer(ABC):
 
     @abstractmethod
     def load(self) -> nn.Module:
-        """The module with its weights, on the CPU."""
+        """The module with its weights, on the CPU, as it is trained and written to files."""
 
     def to(self, device: torch.device, precision: str = "float32") -> "ModuleRestorer":
         """This restorer, moved; weights stay float32, bfloat16 and float16 are autocast's.
@@ -153,6 +154,13 @@ class NetworkRestorer(ModuleRestorer):
     def parameters(self) -> int:
         """Trainable numbers of the network."""
         return count_parameters(self.config)
+
+    @property
+    def module(self) -> nn.Module:
+        """The loaded network in its cheaper form, see ``fold``, in evaluation mode on ``device``."""
+        if self._module is None:
+            self._module = self._placed(fold(self.load()))
+        return self._module
 
     def load(self) -> nn.Module:
         """The network on the CPU in float32.
