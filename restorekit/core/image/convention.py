@@ -69,8 +69,9 @@ def quantise(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Samples:
         raise ImageError(f"samples: expected one of {', '.join(SAMPLE_PEAK)}, got {name}")
     if name == "float32":
         return np.ascontiguousarray(values, dtype=np.float32)
-    scaled = np.clip(values, 0.0, 1.0) * np.float32(SAMPLE_PEAK[name])
-    return np.ascontiguousarray(np.rint(scaled).astype(name))
+    scaled = np.clip(values, 0.0, 1.0)
+    scaled *= np.float32(SAMPLE_PEAK[name])  # in place: rows of a large photo are 100 MB a copy
+    return np.ascontiguousarray(np.rint(scaled, out=scaled).astype(name))
 
 
 def convert_depth(samples: npt.NDArray[Any], dtype: npt.DTypeLike) -> Samples:

@@ -1,5 +1,8 @@
 """Tiled equals whole, memory stays bounded, seams stay invisible."""
 
+import ctypes
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -194,6 +197,21 @@ def test_progress_counts_every_tile():
     restore_samples(ToyRestorer(lambda x: x, InputSpec(halo=2)), photo(200, 220), options)
     assert [done for done, _ in calls] == list(range(1, calls[-1][1] + 1))
     assert len(calls) > 1
+
+
+@pytest.mark.parametrize(("size", "rows"), [((150, 200), 0), ((320, 300), 4)])
+def test_memory_is_given_back_after_each_row_of_many_tiles(monkeypatch, size, rows):
+    returned = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=returned.append))
+    restore_samples(ToyRestorer(lambda x: x, InputSpec(halo=0)), photo(*size), TilingOptions(tile_px=112))
+    assert len(returned) == rows
+
+
+def test_memory_that_cannot_be_given_back_is_no_error(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())  # another C library
+    samples = photo(320, 300)
+    restored = restore_samples(ToyRestorer(lambda x: x, InputSpec(halo=0)), samples, TilingOptions(tile_px=112))
+    np.testing.assert_allclose(restored, samples, atol=1e-6)
 
 
 def test_random_restorers_repeat_for_the_same_seed_only():
