@@ -102,9 +102,10 @@ class ZeroAIRConfig(_Settings):
     timesteps: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
     """The timesteps to visit, falling, in place of ``steps`` evenly spaced ones; ddpm only."""
     estimate: Literal["guided", "sample", "mean"] = "guided"
-    """guided: a sample of the prior that guidance pulls towards the degraded image. Without guidance, for
-    ``fit.model = "levels"`` beside noise that is known or measured (``proximal.sigma``): sample, one of the photos that
-    fit; mean, the mean of all that fit, with ``steps = 1``."""
+    """guided: a sample of the prior that guidance pulls towards the degraded image, to the last step. The
+    others undo the levels and know or measure white noise (``proximal.sigma``): sample, one of the photos that fit,
+    where a φ that is learned guides the steps that are noisier than the photo, and levels need no guidance; mean, the
+    mean of all that fit, for ``fit.model = "levels"`` and ``steps = 1``."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     """ddpm: the paper's; ddim: less noise, set by eta."""
     eta: float = Field(default=0.0, ge=0, le=1)
@@ -153,10 +154,16 @@ class ZeroAIRConfig(_Settings):
             )
         if self.fit.model == "levels" and self.auxiliary != "none":
             raise ValueError('fit.model: levels are not learned, so nothing needs other images; set auxiliary = "none"')
-        if self.estimate != "guided" and (self.fit.model != "levels" or self.proximal is None):
+        learned = self.fit.model != "levels"
+        if self.estimate != "guided" and (self.proximal is None or (self.estimate == "mean" and learned)):
             raise ValueError(
                 f'estimate: expected "guided" unless φ and noise are known, got "{self.estimate}"; '
-                'set fit.model = "levels" and proximal.sigma'
+                'set proximal.sigma, and for a mean fit.model = "levels"'
+            )
+        if self.estimate == "sample" and learned and (self.steps < 2 or self.reset == "reference"):
+            raise ValueError(
+                'estimate: expected "sample" with a φ that is learned to have 2 steps or more and reset = "episodic", '
+                f'got steps = {self.steps}, reset = "{self.reset}"'
             )
         if self.estimate == "mean" and self.steps != 1:
             raise ValueError(

@@ -31,10 +31,16 @@ class DegradationFit:
         settings: see ``FitSettings``.
         features: V, needed if ``settings.features`` is not zero.
         like: the degraded image, for its size and device.
+        noise: standard deviation of white noise in the degraded image, in [0, 1], that is known to be no part of φ: its
+            discriminator sees what φ made beneath as much noise (Bora et al. 2018, AmbientGAN). Without it a φ that
+            cannot make noise amplifies the finest details instead, without bound.
     """
 
-    def __init__(self, settings: FitSettings, features: FeatureDistance | None, *, like: OneImage) -> None:
+    def __init__(
+        self, settings: FitSettings, features: FeatureDistance | None, *, like: OneImage, noise: float = 0.0
+    ) -> None:
         self._settings = settings
+        self._noise = noise
         self._features = features
         self.model = build_degradation_model(settings.model, like=like)
         self.critic = Critic(form=settings.gan, learning_rate=settings.discriminator_learning_rate, like=like)
@@ -44,6 +50,7 @@ class DegradationFit:
         """Fresh weights, φ's first; the optimisers keep their moments, so a truly new fit is a new object."""
         initialise(self.model, generator=generator)
         self.critic.restart(generator)
+        self._generator = generator
 
     def learn(self, clean: Companions, degraded: OneImage) -> Mapping[str, Tensor]:
         """``inner_steps`` updates, each of the discriminator first and then of φ.
@@ -73,6 +80,12 @@ class DegradationFit:
         if settings.features > 0 and self._features is not None:
             losses["features"] = settings.features * self._features(made, clean)
         if settings.adversarial > 0:
-            self.critic.learn(made, degraded)
-            losses["adversarial"] = settings.adversarial * self.critic.penalty(made)
+            seen = made + self._draw_noise(made) if self._noise > 0 else made
+            self.critic.learn(seen, degraded)
+            losses["adversarial"] = settings.adversarial * self.critic.penalty(seen)
         return losses
+
+    def _draw_noise(self, like: Companions) -> Companions:
+        generator = self._generator
+        white = torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype)
+        return self._noise * white.to(like.device)

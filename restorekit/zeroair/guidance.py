@@ -75,6 +75,7 @@ class ZeroAIRGuidance:
         features: deep features, on the device of the images; needed if a weight asks for them.
         pool: clean images to learn φ with; needed if ``config.auxiliary`` is "pool".
         degradation: a known, frozen φ in place of a learned one, (batch, 3, height, width) to the same shape.
+        noise: of the degraded image, known not to be φ's, in [0, 1]; see ``DegradationFit``.
 
     Raises:
         UsageError: a feature network or a pool is asked for and absent.
@@ -87,6 +88,7 @@ class ZeroAIRGuidance:
         features: FeatureDistance | None = None,
         pool: CleanPool | None = None,
         degradation: nn.Module | None = None,
+        noise: float = 0.0,
     ) -> None:
         if config.needs_features and features is None:
             raise UsageError(
@@ -100,6 +102,7 @@ class ZeroAIRGuidance:
         self._pool = pool
         self._known: nn.Module | None = degradation
         self._given = degradation
+        self._noise = noise
         self._fit: DegradationFit | None = None
         self._critic: Critic | None = None
 
@@ -124,7 +127,7 @@ class ZeroAIRGuidance:
             rate = config.fit.discriminator_learning_rate
             self._critic = Critic(form=config.fit.gan, learning_rate=rate, like=degraded)
             if self._known is None:
-                self._fit = DegradationFit(config.fit, self._features, like=degraded)
+                self._fit = DegradationFit(config.fit, self._features, like=degraded, noise=self._noise)
         self._critic.restart(generator)
         if self._fit is not None:
             self._fit.restart(generator)

@@ -17,7 +17,7 @@ from restorekit.zeroair.sampler import OnStep, StepReport, reverse_process
 from restorekit.zeroair.stability import check_estimate
 from restorekit.zeroair.stages import Moment
 
-__all__ = ["nearest_timestep", "posterior_mean", "posterior_sample"]
+__all__ = ["draw_beside_noise", "nearest_timestep", "posterior_mean", "posterior_sample"]
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def posterior_mean(
     """
     with torch.inference_mode(mode=False):
         scheduler = make_scheduler(prior, "ddim", steps=1)
-        timestep, noisy = _place(scheduler, degraded, levels, sigma)
+        timestep, noisy = _place(scheduler, levels.inverse(degraded.clone()), sigma / float(levels.factor))
         prediction = prior.predict(noisy, timestep)[:, :3]
         estimate = scheduler.step(prediction, timestep, noisy).pred_original_sample
         moment = Moment(1, 1, timestep, float(scheduler.alphas_cumprod[timestep]))
@@ -69,13 +69,33 @@ def posterior_sample(
     generator: torch.Generator,
     on_step: OnStep | None = None,
 ) -> OneImage:
-    """One x of p(x | φ(x) + noise of ``sigma``), as the prior sees it.
+    """One x of p(x | φ(x) + noise of ``sigma``), as the prior sees it; arguments as in ``posterior_mean``, and those of
+    ``draw_beside_noise``, whose result this is once φ is undone.
+    """
+    sigma = sigma / float(levels.factor)
+    undone = levels.inverse(degraded.clone())
+    return draw_beside_noise(prior, undone, sigma=sigma, steps=steps, generator=generator, on_step=on_step)
 
-    Ho et al. 2020 (DDPM, arXiv:2006.11239), algorithm 2, from the timestep whose noise is that of φ⁻¹(degraded): the
+
+@torch.no_grad()
+def draw_beside_noise(
+    prior: DiffusionPrior,
+    noisy_photo: OneImage,
+    *,
+    sigma: float,
+    steps: int,
+    generator: torch.Generator,
+    on_step: OnStep | None = None,
+) -> OneImage:
+    """One x of p(x | x + noise of ``sigma``), as the prior sees it.
+
+    Ho et al. 2020 (DDPM, arXiv:2006.11239), algorithm 2, from the timestep whose noise is ``sigma``: the
     observation is the noisy image of that timestep, so the rest of the process is a draw given the observation.
 
     Args:
-        prior, degraded, levels, sigma: as in ``posterior_mean``.
+        prior: of the photo's size.
+        noisy_photo: (1, 3, height, width), sRGB in [0, 1] and beyond.
+        sigma: of its noise, in [0, 1]; what is below the model's least noise counts as that.
         steps: evaluations, evenly spaced over the timesteps that are left; at most as many as these.
         generator: one noise per step.
         on_step: called after every step.
@@ -87,7 +107,7 @@ def posterior_sample(
         ImageError: the prior gives values that are not finite.
     """
     with torch.inference_mode(mode=False):
-        timestep, noisy = _place(make_scheduler(prior, "ddim", steps=1), degraded, levels, sigma)
+        timestep, noisy = _place(make_scheduler(prior, "ddim", steps=1), noisy_photo, sigma)
         visited = {round(place) for place in torch.linspace(timestep, 0, steps).tolist()}
         scheduler = make_scheduler(prior, "ddpm", steps=steps, timesteps=tuple(sorted(visited, reverse=True)))
         return to_unsigned(reverse_process(prior, noisy, scheduler, generator=generator, on_step=on_step))
@@ -99,7 +119,7 @@ def nearest_timestep(scheduler: Any, sigma: float) -> int:
     return int(((1.0 / alpha_bar - 1.0).sqrt() - sigma).abs().argmin())
 
 
-def _place(scheduler: Any, degraded: OneImage, levels: Levels, sigma: float) -> tuple[int, SignedImages]:
-    """The timestep that φ⁻¹(degraded) belongs to, and what the prior sees there."""
-    timestep = nearest_timestep(scheduler, 2.0 * sigma / float(levels.factor))
-    return timestep, float(scheduler.alphas_cumprod[timestep]) ** 0.5 * to_signed(levels.inverse(degraded.clone()))
+def _place(scheduler: Any, noisy_photo: OneImage, sigma: float) -> tuple[int, SignedImages]:
+    """The timestep that a photo beside noise of ``sigma`` belongs to, and what the prior sees there."""
+    timestep = nearest_timestep(scheduler, 2.0 * sigma)
+    return timestep, float(scheduler.alphas_cumprod[timestep]) ** 0.5 * to_signed(noisy_photo)

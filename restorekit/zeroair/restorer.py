@@ -25,6 +25,7 @@ from restorekit.zeroair.config import ZeroAIRConfig
 from restorekit.zeroair.degradation_model import Levels, OneImage
 from restorekit.zeroair.ensemble import Ensemble, draw_ensemble
 from restorekit.zeroair.guidance import ZeroAIRGuidance
+from restorekit.zeroair.learned_posterior import learned_posterior_sample
 from restorekit.zeroair.losses import FeatureDistance
 from restorekit.zeroair.pool import CleanPool
 from restorekit.zeroair.posterior import posterior_mean, posterior_sample
@@ -176,24 +177,34 @@ class ZeroAIRRestorer:
 
     def _run(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
         """One sample, or the mean of all."""
-        if self.settings.sampling.estimate != "guided":
-            return self._unguided(canvas, index, generator)
+        sampling = self.settings.sampling
+        if sampling.estimate != "guided":
+            return (self._unguided if sampling.fit.model == "levels" else self._learned)(canvas, index, generator)
         guidance = self._guidance_for(canvas)
-        start = self._start.restore(canvas) if self._start else None
 
         def on_step(report: StepReport) -> None:
             self._tell(report, index, canvas, guidance.degradation)
 
-        return restore_image(
-            self.prior, canvas, self.settings.sampling, guidance, generator=generator, start=start, on_step=on_step
+        start = self._start_for(canvas)
+        return restore_image(self.prior, canvas, sampling, guidance, generator=generator, start=start, on_step=on_step)
+
+    def _learned(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
+        return learned_posterior_sample(
+            self.prior,
+            canvas,
+            self.settings.sampling,
+            sigma=self._noise_of(canvas),
+            generator=generator,
+            features=self._features(),
+            pool=self._pool_for(canvas),
+            start=self._start_for(canvas),
+            on_step=lambda report, degradation: self._tell(report, index, canvas, degradation),
         )
 
     def _unguided(self, canvas: OneImage, index: int, generator: torch.Generator) -> OneImage:
         sampling = self.settings.sampling
-        proximal = sampling.proximal
-        assert proximal is not None, "the settings were checked"
         levels = Levels(canvas)
-        sigma = measured(canvas) if proximal.sigma == "measured" else proximal.sigma
+        sigma = self._noise_of(canvas)
 
         def on_step(report: StepReport) -> None:
             self._tell(report, index, canvas, levels)
@@ -208,21 +219,36 @@ class ZeroAIRRestorer:
         if self.on_progress is not None:
             self.on_progress(RunProgress(report, index, self.settings.samples, canvas, degradation))
 
+    def _noise_of(self, canvas: OneImage) -> float:
+        proximal = self.settings.sampling.proximal
+        assert proximal is not None, "the settings were checked"
+        return measured(canvas) if proximal.sigma == "measured" else proximal.sigma
+
+    def _start_for(self, canvas: OneImage) -> OneImage | None:
+        return self._start.restore(canvas) if self._start else None
+
     def _guidance_for(self, canvas: OneImage) -> ZeroAIRGuidance:
         """A new one, or in reference mode the one that lived through the images before."""
         sampling, loaded = self.settings.sampling, self._loaded
         if loaded.guidance is not None and sampling.reset == "reference":
             return loaded.guidance
-        if loaded.features is None and sampling.needs_features:
-            loaded.features = load_features(self.settings.vgg16).to(self.device)
         kind = ZeroAIRGuidance if sampling.proximal is None else ProximalGuidance
-        pool = self._pool_for(canvas) if sampling.auxiliary == "pool" else None
-        loaded.guidance = kind(sampling, features=loaded.features, pool=pool)
+        loaded.guidance = kind(sampling, features=self._features(), pool=self._pool_for(canvas))
         return loaded.guidance
 
-    def _pool_for(self, canvas: OneImage) -> CleanPool:
-        """Clean images of the size that φ is learned on; they depend on that size and the settings alone."""
+    def _features(self) -> FeatureDistance | None:
+        """VGG-16, if a weight asks for it."""
+        if self._loaded.features is None and self.settings.sampling.needs_features:
+            self._loaded.features = load_features(self.settings.vgg16).to(self.device)
+        return self._loaded.features
+
+    def _pool_for(self, canvas: OneImage) -> CleanPool | None:
+        """Clean images of the size that φ is learned on, if they are asked for; they depend on that size and the
+        settings alone.
+        """
         sampling, asked, prior = self.settings.sampling, self.settings.pool, self.prior
+        if sampling.auxiliary != "pool":
+            return None
         height, width = (min(side, sampling.fit.crop_px) for side in canvas.shape[-2:])
         if (height, width) not in self._loaded.pools:
             rows, columns = (round_up(max(side, prior.minimum_px), prior.multiple_of) for side in (height, width))

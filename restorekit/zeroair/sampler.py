@@ -21,7 +21,7 @@ from restorekit.zeroair.guidance import Guidance, NoiseProcess
 from restorekit.zeroair.pool import CleanPool
 from restorekit.zeroair.stability import check_estimate
 from restorekit.zeroair.stages import Moment
-from restorekit.zeroair.warm_start import begin_late, noised
+from restorekit.zeroair.warm_start import begin_late, noised, stop_early
 
 __all__ = ["OnStep", "StepReport", "make_pool", "restore_image", "reverse_process"]
 
@@ -53,6 +53,7 @@ def restore_image(
     *,
     generator: torch.Generator,
     start: Images | None = None,
+    until_snr: float | None = None,
     on_step: OnStep | None = None,
 ) -> Images:
     """Restore one image: sample the prior under guidance.
@@ -68,6 +69,7 @@ def restore_image(
         guidance: is begun here, and keeps what it learned until it is begun again.
         generator: on the CPU, for the same noise on every device, or on the device of ``degraded``.
         start: what a warm start begins from in place of ``degraded``, such as a cheap restoration; same shape.
+        until_snr: leave out the steps from this signal-to-noise ratio on (``stop_early``); the result is still noisy.
         on_step: called after every step.
 
     Returns:
@@ -83,7 +85,14 @@ def restore_image(
     with torch.inference_mode(mode=False), torch.no_grad():  # a caller may be in inference mode, where nothing learns
         begin = degraded if start is None else start
         return _restore(
-            prior, degraded.clone(), config, guidance, start=begin.clone(), generator=generator, on_step=on_step
+            prior,
+            degraded.clone(),
+            config,
+            guidance,
+            start=begin.clone(),
+            until_snr=until_snr,
+            generator=generator,
+            on_step=on_step,
         )
 
 
@@ -166,12 +175,15 @@ def _restore(
     guidance: Guidance,
     *,
     start: Images,
+    until_snr: float | None,
     generator: torch.Generator,
     on_step: OnStep | None,
 ) -> Images:
     scheduler = make_scheduler(prior, config.sampler, steps=config.steps, timesteps=config.timesteps)
     if config.start_snr is not None:
         begin_late(scheduler, config.start_snr)
+    if until_snr is not None:
+        stop_early(scheduler, until_snr)
     timesteps = scheduler.timesteps
     spacing = (int(timesteps[0]) + 1) / len(timesteps)
     guidance.begin(degraded, NoiseProcess(scheduler.alphas_cumprod, spacing), generator=generator)

@@ -12,7 +12,7 @@ from restorekit.errors import UsageError
 from restorekit.priors.pixel_diffusion import SignedImages, to_signed
 from restorekit.zeroair.degradation_model import OneImage
 
-__all__ = ["begin_late", "noised"]
+__all__ = ["begin_late", "noised", "stop_early"]
 
 
 def begin_late(scheduler: Any, snr: float) -> None:
@@ -27,6 +27,16 @@ def begin_late(scheduler: Any, snr: float) -> None:
         highest = float((alpha_bar / (1.0 - alpha_bar)).max())
         raise UsageError(f"start_snr: expected at most {highest:.4g}, which the last step has, got {snr:g}")
     scheduler.timesteps = scheduler.timesteps[late]
+
+
+def stop_early(scheduler: Any, snr: float) -> None:
+    """Leave out the steps of ``scheduler`` whose signal-to-noise ratio is ``snr`` or above, and the last one; never the
+    first.
+    """
+    alpha_bar = scheduler.alphas_cumprod[scheduler.timesteps]
+    early = alpha_bar / (1.0 - alpha_bar) < snr
+    early[-1], early[0] = False, True
+    scheduler.timesteps = scheduler.timesteps[early]
 
 
 def noised(start: OneImage, noise: SignedImages, alpha_bar: float) -> SignedImages:

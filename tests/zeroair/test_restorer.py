@@ -28,7 +28,8 @@ from restorekit.zeroair.sampler import restore_image
 from restorekit.zeroair.settings import ZeroAIRSettings
 from restorekit.zeroair.sources import SHIPPED, load_prior
 
-SMALL = {"steps": 3, "auxiliary": "image", "fit": {"inner_steps": 1, "crop_px": 16}}
+GUIDED = {"estimate": "guided", "proximal": None}
+SMALL = {**GUIDED, "steps": 3, "auxiliary": "image", "fit": {"inner_steps": 1, "crop_px": 16}}
 
 
 class Windowed(GaussianDiffusionPrior):

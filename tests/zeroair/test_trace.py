@@ -19,7 +19,8 @@ DEGRADED = torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0))
 
 
 def watched(trace: Trace, *, samples: int = 1) -> tuple[list[RunProgress], ZeroAIRRestorer]:
-    settings = ZeroAIRSettings.model_validate({"sampling": {"steps": 5, "auxiliary": "image"}, "samples": samples})
+    sampling = {"estimate": "guided", "proximal": None, "steps": 5, "auxiliary": "image"}
+    settings = ZeroAIRSettings.model_validate({"sampling": sampling, "samples": samples})
     restorer = ZeroAIRRestorer("zeroair", settings, prior=GaussianDiffusionPrior(0.0, 0.3))
     seen: list[RunProgress] = []
 
@@ -72,6 +73,20 @@ def test_strip_shows_the_estimate_its_simulation_and_the_auxiliary() -> None:
     with torch.no_grad():
         simulated = seen[-1].degradation((seen[-1].report.estimate[:1] + 1) / 2)[0].clamp(0, 1) * 255
     np.testing.assert_allclose(last.pictures[1], simulated.permute(1, 2, 0), atol=0.5 + 1e-3)
+
+
+def test_steps_without_guidance_are_kept_too(tmp_path: Path) -> None:
+    trace = Trace(columns=4)
+    _, restorer = watched(trace)
+    restorer.settings = restorer.settings.changed(preset="blind").changed(
+        sampling={"steps": 8, "auxiliary": "none", "fit": {"inner_steps": 1}}
+    )
+    restorer.sample(DEGRADED, seed=0)
+    written = trace.save(tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "steps.csv").read_text())))
+    assert [row["guidance"] == "nan" for row in rows] == [row["stage"] == "" for row in rows]
+    assert (rows[0]["stage"], rows[-1]["stage"]) == ("1", "")
+    assert len(written) == 3
 
 
 def test_large_pictures_are_shown_small() -> None:

@@ -65,6 +65,14 @@ def test_warm_start_begins_from_the_image_it_is_given() -> None:
     torch.testing.assert_close(plain - darker, torch.full_like(plain, gain(timesteps)), atol=1e-6, rtol=1e-5)
 
 
+def test_run_that_stops_early_visits_the_steps_below_the_ratio_and_the_first() -> None:
+    config = SILENT.model_copy(update={"start_snr": None})
+    spaced = [round(t) for t in np.linspace(0, 999, 41)[::-1]]
+    _, timesteps = unguided(config, until_snr=1.0)
+    assert timesteps == [t for t in spaced if ALPHA_BAR[t] < 0.5]
+    assert unguided(config, until_snr=1e-9)[1] == [999]
+
+
 def test_warm_start_after_the_last_step_is_refused() -> None:
     with pytest.raises(UsageError, match="start_snr: expected at most 9999, which the last step has, got 100000"):
         unguided(SILENT.model_copy(update={"start_snr": 1e5}))
