@@ -64,7 +64,8 @@ BENCHMARK_EXCEPTIONS = {
         "restorekit.zeroair.sampler",
     ),
     "results.py": ("restorekit.report.record",),
-    "speed_constyle.py": ("restorekit.constyle",),
+    "speed_constyle.py": ("restorekit.constyle", "restorekit.core.networks.fold"),
+    "zeroair_table.py": ("restorekit.core", "restorekit.zeroair"),
     "speed_folder.py": ("restorekit.batch", "restorekit.core.image.pairs", "restorekit.core.networks"),
     "speed_tiling.py": ("restorekit.core.image.convention", "restorekit.core.image.tiling", "restorekit.core.restorer"),
     "speed_training.py": (

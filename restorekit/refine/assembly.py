@@ -28,8 +28,10 @@ from restorekit.refine.parts import Parts
 from restorekit.refine.restorer import RefinedRestorer
 from restorekit.refine.settings import RefineConfig
 from restorekit.refine.student import StudentPrior
+from restorekit.refine.two_views import DualPixelRestorer, TwoViewNetwork
 
 if TYPE_CHECKING:
+    from restorekit.refine.perceptual import PerceptualLoss
     from restorekit.refine.task import RefineTask
 
 __all__ = ["assemble", "assemble_task", "describe"]
@@ -52,7 +54,8 @@ def assemble(name: str, config: RefineConfig, parts: Parts) -> RefinedRestorer:
         return FeatureRefinedRestorer(
             name, base, config.features, config.module, load, prior, without_prior=WITHOUT_PRIOR
         )
-    return RefinedRestorer(name, base, config.module, load, prior, without_prior=WITHOUT_PRIOR)
+    kind = DualPixelRestorer if config.dual_pixel else RefinedRestorer
+    return kind(name, base, config.module, load, prior, without_prior=WITHOUT_PRIOR)
 
 
 def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
@@ -63,7 +66,8 @@ def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
             embed; a student alone, without the module that it is for.
         ModelError: a base or a prior that ``parts`` does not know; weights that are absent, damaged, or of another
             module: the message names a tensor.
-        DependencyError: the prior's weights are absent, or those of VGG-16 for the loss of EnlightenGAN.
+        DependencyError: the prior's weights are absent, or those of VGG-16 for the loss of EnlightenGAN, or those of
+            VGG-19 for the perceptual term.
     """
     from restorekit.refine.task import RefineTask
     from restorekit.training.vgg_features import load_vgg16
@@ -93,7 +97,10 @@ def assemble_task(config: RefineConfig, parts: Parts) -> "RefineTask":
     embedded = _embedded(config, prior)
     network = RefinedNetwork(module, base=own, student=student, prior=embedded, learning=frozenset(learning))
     features = load_vgg16(config.loss_features) if config.loss == "enlightengan" else None
-    return RefineTask(network, config, base=base, prior=prior, multiple_of=base.spec.multiple_of, features=features)
+    seen, multiple_of = _perceptual_of(config), base.spec.multiple_of
+    return RefineTask(
+        network, config, base=base, prior=prior, multiple_of=multiple_of, features=features, perceptual=seen
+    )
 
 
 def describe(config: RefineConfig, parts: Parts) -> RefineConfig:
@@ -132,7 +139,7 @@ def _base_of(config: RefineConfig, parts: Parts) -> Restorer:
         return parts.restorer(config.base)
     network = configure(config.base_network, config.base_options)
     if config.weights is None:
-        return network_restorer(config.base_network, network)
+        return (TwoViewNetwork if config.dual_pixel else network_restorer)(config.base_network, network)
     return embedded_base(config.base_network, network, Path(config.weights))
 
 
@@ -177,6 +184,15 @@ def _teacher(config: RefineConfig, parts: Parts, path: Path | None) -> FeaturePr
 def _named_prior(config: RefineConfig, parts: Parts, inside: Path | None) -> FeaturePrior:
     """The prior, with its weights from the file that they are inside."""
     return parts.prior(config.prior) if inside is None else parts.prior(config.prior, tensors_of(inside, "prior"))
+
+
+def _perceptual_of(config: RefineConfig) -> "PerceptualLoss | None":
+    """What compares features of VGG-19, where the loss asks for it."""
+    from restorekit.refine.perceptual import load_perceptual
+
+    if not config.perceptual_weight:
+        return None
+    return load_perceptual(config.loss_features, normalised=config.perceptual_normalised, reduction=config.reduction)
 
 
 def _embedded(config: RefineConfig, prior: FeaturePrior | None) -> nn.Module | None:

@@ -16,6 +16,7 @@ from restorekit.core.weights import load_weights
 from restorekit.errors import ModelError
 from restorekit.refine.parts import Tensors, TensorSource
 from restorekit.refine.student import Student, StudentConfig
+from restorekit.refine.two_views import TwoViewNetwork
 
 __all__ = ["embedded_base", "module_of", "parts_in", "student_of", "tensors_of"]
 
@@ -71,7 +72,9 @@ def student_of(config: StudentConfig, dim: int, path: Path | None) -> Student:
 
 
 def embedded_base(name: str, config: NetworkConfig, path: Path) -> NetworkRestorer:
-    """The base network of a weight file as a restorer, tiled and surveyed as it would be by itself."""
+    """The base network of a weight file as a restorer, tiled and surveyed as it would be by itself, or of pairs."""
+    if config.planes == (6, 3):
+        return _TwoViews(name, config, path)
     return (_Surveyed if config.surveyed else _Network)(name, config, path)
 
 
@@ -92,6 +95,10 @@ class _Network(_Inside):
 
 class _Surveyed(_Inside, SurveyedNetworkRestorer):
     """A network that reads the whole photo first."""
+
+
+class _TwoViews(_Inside, TwoViewNetwork):
+    """A network of dual-pixel pairs."""
 
 
 def _read(path: Path, part: str) -> Tensors:

@@ -66,7 +66,12 @@ class RefineMethod:
 
         checked = self._checked(config)
         _check_recipe(checked, recipe)
-        return assemble_task(checked, self._known)
+        task = assemble_task(checked, self._known)
+        if checked.joint and checked.routes is not None:
+            from restorekit.training.router import checked_routes
+
+            checked_routes(task.network.base, checked.routes, recipe)
+        return task
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
         """The configuration as it describes the weight file: with the base inside, where it is inside."""
@@ -93,6 +98,8 @@ def _check_recipe(config: "RefineConfig", recipe: Any) -> None:
         raise RecipeError(
             f"training.batch_size: expected at least 2, to shuffle priors between, got {training.batch_size}"
         )
+    if config.dual_pixel:
+        _check_pairs(recipe)
     if training is None or config.loss != "enlightengan":
         return
     from restorekit.training.enlightengan import PATCH_PX
@@ -107,6 +114,25 @@ def _check_recipe(config: "RefineConfig", recipe: Any) -> None:
             "degradation: expected one that darkens, such as low_light, since enlightengan learns from the clean "
             "photos what is bright, got none"
         )
+
+
+def _check_pairs(recipe: Any) -> None:
+    """That nothing is asked of dual-pixel pairs that is made for clean photos."""
+    if recipe is None:
+        return
+    asked: dict[str, tuple[object, object]] = {
+        "degradation": (recipe.degradation, "none"),
+        "data.validation": (recipe.data.validation, None),
+    }
+    if recipe.training is not None:
+        wanted = {"scales": (1.0,), "gray": False, "clean_share": 0.0, "view_px": 0}
+        asked |= {f"training.{key}": (getattr(recipe.training, key), value) for key, value in wanted.items()}
+    for name, (got, expected) in asked.items():
+        if got != expected:
+            raise RecipeError(
+                f"{name}: expected {expected} beside module.degraded_planes = 6, since dual-pixel pairs are taken as "
+                f"they are, got {got}"
+            )
 
 
 METHOD = RefineMethod()

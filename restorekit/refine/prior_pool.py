@@ -163,6 +163,7 @@ def _key(fresh: CropBatches, steps: int, names: Sequence[str]) -> str:
     """Changes with the number of batches, the photos, how they are cut and degraded, and the names."""
     settings = fresh.settings
     cut = [settings.batch_size, settings.crop_px, settings.view_px, settings.clean_share, *["gray"] * settings.gray]
+    cut += [settings.view_share] * (settings.view_share != 1)
     drawn = [fresh.degradation.spec, fresh.pool.path.name]
     text = json.dumps([LAYOUT, steps, *cut, *drawn, fresh.seed, fresh.process, *names])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

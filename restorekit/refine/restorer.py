@@ -29,11 +29,11 @@ from restorekit.core.restorer import InputSpec, Restorer, WholeView, Window
 from restorekit.errors import DependencyError, ModelError
 from restorekit.refine.config import RefinementConfig
 from restorekit.refine.module import HALO_PX, MULTIPLE_OF, RefinementModule
-from restorekit.refine.shapes import Prior
+from restorekit.refine.shapes import DegradedImages, Prior
 from restorekit.refine.statistics import Statistics
 from restorekit.refine.survey import TilePair, survey
 
-__all__ = ["OVERVIEW_PX", "RefinedRestorer", "WholePhotoPrior", "prior_of", "refined"]
+__all__ = ["OVERVIEW_PX", "RefinedRestorer", "Surveyed", "WholePhotoPrior", "prior_of", "refined", "samples_of"]
 
 OVERVIEW_PX = 512
 """Longer side, in px, of the overview that a prior sees of a photo; networks squeeze it further, most to 224 px."""
@@ -94,7 +94,7 @@ class RefinedRestorer(ModuleRestorer):
         *,
         without_prior: str = "",
     ) -> None:
-        super().__init__(name, (config.degraded_planes, config.restored_planes), _spec(config, prior))
+        super().__init__(name, self._planes(config), _spec(config, prior))
         if prior is None and config.prior_use != "none":
             raise ModelError(
                 f"{name}: expected the prior that the module was trained with, got none; pass one, or a ZeroPrior to "
@@ -121,29 +121,37 @@ class RefinedRestorer(ModuleRestorer):
         self.prior = None if self.prior is None else self.prior.to(device, precision)
         return self
 
-    def survey(self, view: WholeView) -> "_Surveyed":
+    def survey(self, view: WholeView) -> "Surveyed":
         """The base's result for the whole photo, and what the prior says of it; a base that draws does so from seed 0.
 
         Raises:
             DependencyError: the prior's weights are absent.
             ModelError, MemoryLimitError: as the base raises them.
         """
-        degraded = _samples_of(view)
+        degraded = samples_of(view)
         restored = restore_samples(self.base, degraded, dtype=np.float32)
         planes = 1 if self.planes == (1, 1) and _is_gray(degraded) and _is_gray(restored) else 3
+        return self.known(view, restored, view, planes=planes)
+
+    def known(self, degraded: WholeView, restored: Samples, seen: WholeView, *, planes: int = 3) -> "Surveyed":
+        """The survey of a photo once its base has restored it; the prior looks at ``seen``."""
         with torch.inference_mode():
-            return _Surveyed(self, view, Canvas(restored, self.spec), self._look(view), planes)
+            return Surveyed(self, degraded, Canvas(restored, self.spec), self._look(seen), planes)
 
     def restore_tile(
         self,
         degraded: Images,
-        code: "_Surveyed",
+        code: "Surveyed",
         *,
         window: Window,
         generator: torch.Generator | None = None,  # noqa: ARG002  (nothing here is random)
     ) -> Images:
         """Refine one tile of a photo given its survey; errors as in ``restore``."""
         check_images(degraded, self.name)
+        return self.refine_tile(degraded, code, window)
+
+    def refine_tile(self, degraded: DegradedImages, code: "Surveyed", window: Window) -> Images:
+        """``restore_tile`` for whatever planes the module takes."""
         is_whole = (window.height, window.width) == (window.full_height, window.full_width)
         with torch.inference_mode():
             pair = TilePair(code.restored.read(window), degraded, window, window)
@@ -168,7 +176,7 @@ class RefinedRestorer(ModuleRestorer):
             result = self._refine(TilePair(restored, degraded, window, window), prior, None).to(degraded.device)
         return result if torch.is_inference_mode_enabled() else result.clone()
 
-    def statistics_of(self, surveyed: "_Surveyed") -> Statistics:
+    def statistics_of(self, surveyed: "Surveyed") -> Statistics:
         """What the module must know of a whole photo to refine its tiles."""
 
         def tiles(halo: int) -> Iterator[TilePair]:
@@ -192,7 +200,7 @@ class RefinedRestorer(ModuleRestorer):
             return refined
         return refined.reshape(-1, planes, *refined.shape[2:]).expand_as(pair.restored)
 
-    def _folded(self, images: Images, planes: int) -> Float[Tensor, "folded planes height width"]:
+    def _folded(self, images: DegradedImages, planes: int) -> Float[Tensor, "folded planes height width"]:
         """As the module takes them: for a gray one the first ``planes`` planes of each image, one after the other."""
         return images if self.planes == (3, 3) else images[:, :planes].flatten(0, 1)[:, None]
 
@@ -213,11 +221,16 @@ class RefinedRestorer(ModuleRestorer):
         except DependencyError as error:
             raise DependencyError(f"{self.name}: {error}{self._without_prior}") from error
 
-    def _here(self, images: Images) -> Images:
+    def _here(self, images: PlainImages) -> PlainImages:
         return images.to(self.device, torch.float32)
 
+    @staticmethod
+    def _planes(config: RefinementConfig) -> tuple[int, int]:
+        """Planes of photos that the module takes and gives."""
+        return config.degraded_planes, config.restored_planes
 
-class _Surveyed:
+
+class Surveyed:
     """What is known of a whole photo."""
 
     def __init__(
@@ -248,7 +261,7 @@ def _copied(module: RefinementModule) -> nn.Module:
     return copy.deepcopy(module)  # what is placed on a device is not what a pickle carries
 
 
-def _samples_of(view: WholeView) -> Samples:
+def samples_of(view: WholeView) -> Samples:
     """The photo behind a view; put together from its tiles if the view is none of the core's."""
     if isinstance(view, Canvas):
         return view.samples

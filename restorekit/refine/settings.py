@@ -1,6 +1,6 @@
 """Everything a refinement's recipe may say: what restores first, the module, its prior, what is trained and how."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -73,20 +73,45 @@ class RefineConfig(BaseModel):
         default="all", description="student: the module of weights stays as it is, and a student of its prior is added"
     )
     joint: bool = Field(default=False, description="the base learns too; it must be a network of restorekit.core")
+    routes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        default=None,
+        description="in joint training of a base of several experts, whose router then stays as it is: the number of "
+        "the expert for each alternative of the degradation; clean crops go to expert 0",
+    )
     base_loss_weight: float = Field(
         default=1.0, ge=0, description="of the base's own loss in joint training: lambda_1 of eq. 8"
     )
     loss: Literal["charbonnier", "l1", "psnr", "zero_dce", "sci", "ruas", "enlightengan"] = Field(
         default="charbonnier",
-        description="of refined and, in joint training, restored pixels, a mean and never a sum; zero_dce, sci or ruas "
-        "for low light without clean photos, enlightengan with clean photos of anything else",
+        description="of refined and, in joint training, restored pixels; zero_dce, sci or ruas for low light without "
+        "clean photos, enlightengan with clean photos of anything else",
+    )
+    reduction: Literal["mean", "sum"] = Field(
+        default="mean",
+        description="of charbonnier, l1 and the perceptual term over all values of a batch; sum: released",
+    )
+    perceptual_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="of a perceptual term beside the loss of pixels: how differently VGG-19 sees result and clean "
+        "photo; 0.1 in the released training for low light; 0: none",
+    )
+    perceptual_normalised: bool = Field(
+        default=True,
+        description="VGG-19 sees photos normalised, as it was trained; false: in [0, 1] as they are, as in the release",
     )
     loss_features: str | None = Field(
         default=None,
-        description="beside loss = enlightengan: weights of VGG-16 in torchvision's layout, .pth or .safetensors; "
-        "None: those in torch hub's folder",
+        description="weights in torchvision's layout, .pth or .safetensors: of VGG-16 beside loss = enlightengan, of "
+        "VGG-19 beside perceptual_weight; None: those in torch hub's folder",
     )
-    eps: float = Field(default=1e-3, gt=0, le=1, description="of charbonnier and psnr, in units of the range [0, 1]")
+    eps: float = Field(
+        default=1e-3,
+        gt=0,
+        le=1,
+        description="of charbonnier and psnr, in units of the range [0, 1]; it stands squared inside the root, so that "
+        "the release's 1e-6 there is 1e-3 here",
+    )
     balance: float | None = Field(
         default=None,
         gt=0,
@@ -106,6 +131,11 @@ class RefineConfig(BaseModel):
     def unsupervised(self) -> bool:
         """Whether the loss never looks at clean crops."""
         return self.loss in ("zero_dce", "sci", "ruas")
+
+    @property
+    def dual_pixel(self) -> bool:
+        """Whether base and module take two views of a scene, left and right, and give one photo."""
+        return self.module.degraded_planes == 6
 
     @model_validator(mode="after")
     def _base_can_be_built(self) -> "RefineConfig":
@@ -146,20 +176,33 @@ class RefineConfig(BaseModel):
     @model_validator(mode="after")
     def _module_takes_photos(self) -> "RefineConfig":
         planes = (self.module.degraded_planes, self.module.restored_planes)
-        if planes not in {(3, 3), (1, 1)}:
+        if planes not in {(3, 3), (1, 1), (6, 3)}:
             raise ValueError(
-                "module: expected 3 degraded and 3 restored planes (RGB photos), or 1 and 1 (gray ones), since recipes "
-                f"read no dual-pixel pairs, got {planes[0]} and {planes[1]}; build RefinementModule directly"
+                "module: expected 3 degraded and 3 restored planes (RGB photos), 1 and 1 (gray ones), or 6 and 3 "
+                f"(dual-pixel pairs), got {planes[0]} and {planes[1]}; build RefinementModule directly"
             )
-        if planes == (1, 1) and (self.unsupervised or self.loss == "enlightengan"):
-            raise ValueError(f"loss: expected one of pixels beside gray planes, got {self.loss}, which judges colours")
+        if planes != (3, 3) and (self.unsupervised or self.loss == "enlightengan"):
+            kind = "gray planes" if planes == (1, 1) else "dual-pixel pairs"
+            raise ValueError(f"loss: expected one of pixels beside {kind}, got {self.loss}, which judges colours")
+        if self.dual_pixel and self.base_network is None:
+            raise ValueError(
+                "base_network: expected a network from 6 planes to 3 beside module.degraded_planes = 6, since no other "
+                f"base takes dual-pixel pairs, got the base {self.base}"
+            )
+        if self.dual_pixel and self.features is not None:
+            raise ValueError(f"features: expected none beside dual-pixel pairs, got {self.features}")
         return self
 
     @model_validator(mode="after")
     def _loss_has_its_photos(self) -> "RefineConfig":
-        if (self.unsupervised or self.loss == "enlightengan") and self.balance is not None:
-            raise ValueError(f"loss: expected one that knows clean photos beside balance, got {self.loss}")
-        if self.loss_features is not None and self.loss != "enlightengan":
+        changes = {"balance": self.balance, "perceptual_weight": self.perceptual_weight}
+        changes |= {"reduction = sum": self.reduction == "sum"}
+        beside = next((name for name, value in changes.items() if value), None)
+        if (self.unsupervised or self.loss == "enlightengan") and beside:
+            raise ValueError(f"loss: expected one that knows clean photos beside {beside}, got {self.loss}")
+        if self.loss == "psnr" and self.reduction == "sum":
+            raise ValueError("reduction: expected mean beside loss = psnr, which is one value an image, got sum")
+        if self.loss_features is not None and self.loss != "enlightengan" and not self.perceptual_weight:
             raise ValueError(f"loss_features: expected none beside loss = {self.loss}, got {self.loss_features}")
         return self
 

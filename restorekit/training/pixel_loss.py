@@ -1,4 +1,10 @@
-"""How far restored pixels are from clean ones: the losses of the base networks, which the methods use as well."""
+"""How far restored pixels are from clean ones: the losses of the base networks, which the methods use as well.
+
+- ``eps`` stands squared beside the squared difference, inside the root. Code that writes sqrt(d^2 + 1e-6), as
+  PTG-RM's and SNR-Aware's, means eps = 1e-3; sqrt(d^2) + eps would be the l1 loss.
+- A mean does not depend on the size of crops and batches. A sum is that mean times the number of values; an optimiser
+  that divides by the size of gradients hardly notices, beside a second loss it does.
+"""
 
 from typing import Literal
 
@@ -7,10 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restorekit.core.image.convention import Images
+from restorekit.errors import UsageError
 
-__all__ = ["LOSSES", "LossName", "PixelLoss", "restoration_loss"]
+__all__ = ["LOSSES", "LossName", "PixelLoss", "Reduction", "restoration_loss"]
 
 LossName = Literal["charbonnier", "l1", "psnr"]
+
+Reduction = Literal["mean", "sum"]
+"""Over the values of a batch: all pixels of all planes of all crops."""
 
 
 class PixelLoss:
@@ -20,20 +30,36 @@ class PixelLoss:
         name: a key of ``LOSSES``.
         eps: see ``restoration_loss``.
         balance: crops count in inverse proportion to this plus their own RMSE before restoration; None: all alike.
+        reduction: mean, or sum: the mean times the number of values, three for each pixel.
+
+    Raises:
+        UsageError: a sum of psnr, which is one value for each image.
     """
 
-    def __init__(self, name: LossName = "charbonnier", *, eps: float = 1e-3, balance: float | None = None) -> None:
+    def __init__(
+        self,
+        name: LossName = "charbonnier",
+        *,
+        eps: float = 1e-3,
+        balance: float | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        if name == "psnr" and reduction == "sum":
+            raise UsageError("reduction: expected mean beside the loss psnr, which is one value an image, got sum")
         self.name = name
         self.eps = eps
         self.balance = balance
+        self.reduction = reduction
 
     def __call__(self, restored: Images, degraded: Images, clean: Images) -> Float[Tensor, ""]:
-        """Mean over the crops, each with its weight."""
+        """Mean over the crops, each with its weight; or that times the number of values."""
         losses = restoration_loss(restored, clean, name=self.name, eps=self.eps)
         if self.balance is None:
-            return losses.mean()
-        weights = 1.0 / (self.balance + _rmse(degraded - clean))
-        return (losses * weights).sum() / weights.sum()
+            mean = losses.mean()
+        else:
+            weights = 1.0 / (self.balance + _rmse(degraded - clean))
+            mean = (losses * weights).sum() / weights.sum()
+        return mean * restored.numel() if self.reduction == "sum" else mean
 
 
 def restoration_loss(restored: Images, clean: Images, *, name: str, eps: float) -> Float[Tensor, "batch"]:

@@ -1,7 +1,7 @@
-"""Training of a router alone: it is told which expert is right; the experts, trained before, stay as they are.
+"""Training of a router alone, or of its experts alone: both are told which expert is right; the others stay.
 
 The router sees whole photos, degraded and averaged to a view, and one piece of each: the crop. Nothing is restored, so
-a step costs little and many photos pass by.
+a step costs little and many photos pass by. Experts learn on, each from the crops that are its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,10 @@ from restorekit.core.networks.tone import Curves, apply_curves
 from restorekit.core.restorer import StepResult
 from restorekit.core.weights import load_weights
 from restorekit.errors import RecipeError
-from restorekit.training.supervised import SupervisedTask
+from restorekit.training.pixel_loss import PixelLoss
+from restorekit.training.supervised import SupervisedTask, check_view
 
-__all__ = ["RouterTask", "router_task"]
+__all__ = ["ExpertsTask", "RouterTask", "checked_routes", "restored_by_route", "router_task"]
 
 
 class RouterTask(SupervisedTask):
@@ -58,6 +59,40 @@ class RouterTask(SupervisedTask):
         return StepResult(F.cross_entropy(logits, route), {"router_accuracy": accuracy.item()})
 
 
+class ExpertsTask(SupervisedTask):
+    """A ``TrainingTask`` for the experts of ``RoutedUNets``; the router stays as it is.
+
+    Args:
+        network: the router and its experts.
+        pixels: what is made small.
+        routes: as for ``RouterTask``.
+        multiple_of: of ``SupervisedTask``.
+    """
+
+    network: RoutedUNets
+
+    def __init__(self, network: RoutedUNets, pixels: PixelLoss, *, routes: Sequence[int], multiple_of: int = 1) -> None:
+        super().__init__(network, pixels, multiple_of=multiple_of)
+        self._routes = routes
+        network.router.requires_grad_(False)
+
+    def _restored(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return restored_by_route(self.network, batch, self._routes)
+
+
+def restored_by_route(network: RoutedUNets, batch: Mapping[str, Tensor], routes: Sequence[int]) -> Tensor:
+    """The degraded crops of a batch, each restored by its own expert, whatever the router would say.
+
+    Args:
+        network: its curves are read off the batch's views.
+        batch: of ``CropBatches``, with views.
+        routes: expert of each alternative of the degradation; clean crops go to expert 0.
+    """
+    degraded, choice = batch["degraded"], batch["choice"]
+    route = torch.tensor([*routes, 0], device=choice.device)[choice]
+    return network.restore(degraded, network.read(batch["view"], degraded[:, None], route))
+
+
 def router_task(
     network: nn.Module,
     routes: Sequence[int],
@@ -66,7 +101,8 @@ def router_task(
     *,
     tone_jitter: float = 0.0,
     multiple_of: int,
-) -> RouterTask:
+    pixels: PixelLoss | None = None,
+) -> RouterTask | ExpertsTask:
     """The task of a recipe; what does not fit is refused before a photo is decoded.
 
     Args:
@@ -76,14 +112,30 @@ def router_task(
         recipe: its ``degradation`` is asked for.
         tone_jitter: of ``RouterTask``.
         multiple_of: of ``SupervisedTask``.
+        pixels: what the experts make small; None: the router learns.
 
     Raises:
         RecipeError: a network without a router, a number of routes that is not that of the alternatives, a route to no
             expert, an expert without a route, or another number of files than of experts.
         ModelError: a file that is absent or of another network.
     """
+    routed = checked_routes(network, routes, recipe)
+    if experts is not None:
+        _put_experts(routed, experts)
+    if pixels is not None:
+        return ExpertsTask(routed, pixels, routes=routes, multiple_of=multiple_of)
+    return RouterTask(routed, routes=routes, tone_jitter=tone_jitter, multiple_of=multiple_of)
+
+
+def checked_routes(network: nn.Module | None, routes: Sequence[int], recipe: Any) -> RoutedUNets:
+    """The network, if the routes suit it and the recipe's degradation.
+
+    Raises:
+        RecipeError: as ``router_task`` raises it.
+    """
     if not isinstance(network, RoutedUNets):
         raise RecipeError(f"config.routes: expected none, since {type(network).__name__} has no router; remove them")
+    check_view("routed_unets", recipe)
     chains = getattr(parse_degradation(recipe.degradation), "chains", (None,))
     if len(routes) != len(chains):
         raise RecipeError(
@@ -94,9 +146,7 @@ def router_task(
         raise RecipeError(
             f"config.routes: expected each of the experts 0 to {count - 1} and no other, got {sorted(set(routes))}"
         )
-    if experts is not None:
-        _put_experts(network, experts)
-    return RouterTask(network, routes=routes, tone_jitter=tone_jitter, multiple_of=multiple_of)
+    return network
 
 
 def _drawn_curves(batch: int, jitter: float, generator: torch.Generator) -> Curves:

@@ -16,7 +16,7 @@ from restorekit.training.pixel_loss import LossName, PixelLoss
 from restorekit.training.unsupervised import LOSSES as UNSUPERVISED
 from restorekit.training.unsupervised import UnsupervisedLoss, UnsupervisedName, stages_of
 
-__all__ = ["METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask", "UnsupervisedTask"]
+__all__ = ["METHOD", "SupervisedConfig", "SupervisedMethod", "SupervisedTask", "UnsupervisedTask", "check_view"]
 
 
 class SupervisedConfig(BaseModel):
@@ -45,8 +45,11 @@ class SupervisedConfig(BaseModel):
     )
     routes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         default=None,
-        description="trains the router of a network of several experts, and nothing else: the number of the expert for "
-        "each alternative of the degradation, in their order; clean crops go to expert 0",
+        description="of a network of several experts: the number of the expert for each alternative of the "
+        "degradation, in their order; clean crops go to expert 0",
+    )
+    learn: Literal["router", "experts"] = Field(
+        default="router", description="beside routes: the router, and nothing else, or the experts, and nothing else"
     )
     experts: tuple[str, ...] | None = Field(
         default=None, description="beside routes: a weights.safetensors of an earlier run for each expert"
@@ -176,11 +179,12 @@ class SupervisedMethod:
         built = configure(checked.network, checked.network_options)
         network = built.build()
         if built.surveyed:
-            _check_view(checked.network, recipe)
+            check_view(checked.network, recipe)
         if checked.weights:
             put_weights(network, load_weights(Path(checked.weights), dtype=torch.float32), checked.weights)
         if checked.loss in UNSUPERVISED:
             return UnsupervisedTask(network, UnsupervisedLoss(checked.loss), multiple_of=built.multiple_of)
+        pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
         if checked.routes is not None:
             from restorekit.training.router import router_task
 
@@ -191,8 +195,8 @@ class SupervisedMethod:
                 recipe,
                 tone_jitter=checked.tone_jitter,
                 multiple_of=built.multiple_of,
+                pixels=pixels if checked.learn == "experts" else None,
             )
-        pixels = PixelLoss(cast(LossName, checked.loss), eps=checked.eps, balance=checked.balance)
         return SupervisedTask(network, pixels, multiple_of=built.multiple_of, surveyed=built.surveyed)
 
     def metadata(self, config: BaseModel) -> dict[str, str]:
@@ -204,7 +208,12 @@ class SupervisedMethod:
         return {"network": checked.network, "config": built.model_dump_json()}
 
 
-def _check_view(network: str, recipe: Any) -> None:
+def check_view(network: str, recipe: Any) -> None:
+    """That a recipe gives views to a network that reads them.
+
+    Raises:
+        RecipeError: it does not.
+    """
     if not recipe.training.view_px:
         raise RecipeError(
             f"training.view_px: expected the side of a view of the whole photo, which {network} reads, got 0; "

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -55,3 +57,36 @@ def draw():
         return random(planes[0], height, width) * 1.2 - 0.1, random(planes[1], height, width), vector
 
     return make
+
+
+@pytest.fixture
+def write():
+    """Writes RGB pixels to a file, whose folders are made."""
+
+    def save(path, pixels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels[..., ::-1])
+
+    return save
+
+
+@pytest.fixture
+def scene():
+    """A dual-pixel scene by folder: the left view is the sharp photo moved by a pixel to one side and, to be known,
+    darker by 7; the right one is moved to the other side.
+    """
+
+    def make(height=24, width=40, seed=0):
+        sharp = np.random.default_rng(seed).integers(20, 250, (height, width + 2, 3), dtype=np.uint8)
+        return {"inputL": sharp[:, 2:] - 7, "inputR": sharp[:, :-2], "target": sharp[:, 1:-1]}
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path, write, scene):
+    """Two scenes on disk."""
+    for name in ("a", "b"):
+        for side, pixels in scene(seed=ord(name)).items():
+            write(tmp_path / "pairs" / side / f"{name}.png", pixels)
+    return tmp_path / "pairs"

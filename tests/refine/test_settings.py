@@ -36,7 +36,11 @@ def test_weights_of_another_method_are_refused(tmp_path) -> None:
             {"base_network": "nafnet", "base_options": {"channels": 1}},
             "expected one from 3 planes to 3, as the module, got 1 to 1",
         ),
-        ({"module": {"degraded_planes": 6}}, "recipes read no dual-pixel pairs, got 6 and 3"),
+        (
+            {"module": {"degraded_planes": 6}},
+            "base_network: expected a network from 6 planes to 3 .* got the base base",
+        ),
+        ({"module": {"restored_planes": 1, "degraded_planes": 2}}, r"or 6 and 3 \(dual-pixel pairs\), got 2 and 1"),
         ({"module": {"restored_planes": 1, "degraded_planes": 1}, "loss": "sci"}, "got sci, which judges colours"),
         ({"loss_features": "vgg.pth"}, "loss_features: expected none beside loss = charbonnier, got vgg.pth"),
         ({"swap": "zero", "control": "random"}, "swap: expected none beside control = random"),

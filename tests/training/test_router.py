@@ -8,7 +8,7 @@ import torch
 from restorekit.core.networks import build_network
 from restorekit.core.weights import save_weights
 from restorekit.errors import ModelError, RecipeError
-from restorekit.training.router import RouterTask, router_task
+from restorekit.training.router import ExpertsTask, RouterTask, router_task
 from restorekit.training.settings import TrainingSettings
 from restorekit.training.supervised import METHOD
 
@@ -92,6 +92,26 @@ def values(**changes) -> dict:
 
 def task_of(config: dict, **settings):
     return METHOD.task(METHOD.config.model_validate(config), recipe(**settings))
+
+
+def test_experts_learn_each_from_its_own_crops_and_the_router_stays() -> None:
+    torch.manual_seed(0)
+    task = task_of(values(learn="experts", routes=[1, 1, 0]))
+    assert isinstance(task, ExpertsTask)
+    batch = {name: torch.rand(4, 3, 16, 16) for name in ("degraded", "clean")}
+    batch |= {"view": torch.rand(4, 3, 8, 8), "choice": torch.tensor([0, 1, 1, 0])}
+    router = {name: value.clone() for name, value in task.network.router.state_dict().items()}
+    optimizer = torch.optim.Adam([p for p in task.network.parameters() if p.requires_grad], lr=1e-2)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        result = task.step(batch, generator=torch.Generator())
+        result.loss.backward()
+        assert all(p.grad is None for p in task.network.experts[0].parameters())
+        optimizer.step()
+        losses.append(result.loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+    assert all(torch.equal(value, router[name]) for name, value in task.network.router.state_dict().items())
 
 
 def test_experts_come_from_the_files_of_earlier_runs(tmp_path) -> None:

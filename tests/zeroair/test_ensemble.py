@@ -48,6 +48,7 @@ def test_deviation_is_that_of_the_distribution_that_is_sampled() -> None:
     timesteps = (999, 800, 600, 400, 200, 100, 50, 20, 5, 0)
     prior = GaussianDiffusionPrior(0.2, 0.09, learn_variance=True, timesteps=timesteps)
     sampling = {"timesteps": timesteps, "stages": [{}], "auxiliary": "none", "fit": {"model": "affine"}}
+    sampling |= {"estimate": "guided", "proximal": None}
     restorer = ZeroAIRRestorer("zeroair", ZeroAIRSettings(samples=24, sampling=sampling), prior=prior)
     ensemble = restorer.sample(torch.full((1, 3, 16, 16), 0.9), seed=0)
     assert ensemble.deviation is not None

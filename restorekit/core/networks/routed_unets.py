@@ -86,6 +86,10 @@ class RoutedUNetsConfig(NetworkConfig):
         return max(expert.receptive_field_px for expert in self.experts)
 
 
+SURE = 1e3
+"""Logit of an expert that is told; no lead is as large."""
+
+
 class RoutedUNets(nn.Module):
     """Router and experts.
 
@@ -103,9 +107,15 @@ class RoutedUNets(nn.Module):
         """Restore whole photos, each by its own expert; same shape, unclamped."""
         return self.restore(images, self.read(images, cut_patches(images)))
 
-    def read(self, photos: PlainImages, patches: Patches) -> Reading:
-        """What the router makes of whole photos, or of smaller views of them, and of pieces at full resolution."""
-        logits = self.router(photos, patches)
+    def read(self, photos: PlainImages, patches: Patches, route: Route | None = None) -> Reading:
+        """What the router makes of whole photos, or of smaller views of them, and of pieces at full resolution.
+
+        Args:
+            photos, patches: as for ``Router``.
+            route: where the right experts are known, as in training; None: the router finds them.
+        """
+        count = len(self.experts)
+        logits = self.router(photos, patches) if route is None else SURE * F.one_hot(route, count).float()
         chosen = {0} if logits.is_meta else set(self.route_of(logits).tolist())
         experts = enumerate(self.experts)
         curves = tuple(expert.read(photos, patches) if place in chosen else None for place, expert in experts)  # type: ignore[operator]
