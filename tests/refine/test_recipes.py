@@ -77,21 +77,28 @@ def test_rows_quote_the_paper_and_say_that_nothing_was_measured(name: str) -> No
 def test_rivals_of_small_differ_in_the_prior_alone() -> None:
     prior = {"config.prior", "config.embed_prior"}
     assert difference("refine/small", "refine/small_statistics") == prior | {"config.module.prior_dim"}
-    without = difference("refine/small", "refine/small_no_prior")
-    assert without == prior | {"config.module.prior_dim", "config.module.prior_use"}
-    assert not config_of("refine/small_no_prior").listens
+    for name in ("small", "joint"):
+        without = difference(f"refine/{name}", f"refine/{name}_no_prior")
+        assert without == prior | {"config.module.prior_dim", "config.module.prior_use"}
+        assert not config_of(f"refine/{name}_no_prior").listens
 
 
-def test_student_is_taught_by_what_small_trained() -> None:
-    its_own = {f"config.{key}" for key in ("embed_base", "embed_prior", "learn", "student", "eps", "balance")}
-    no_base_learns = {"config.joint", "config.routes", "config.prior_pool"}
-    differing = difference("refine/small", "refine/student_small")
-    assert {key for key in differing if not key.startswith("training.")} == its_own | no_base_learns
+def test_student_is_taught_by_what_small_trained_on_the_same_crops() -> None:
+    assert difference("refine/small", "refine/student_small") == {
+        f"config.{key}" for key in ("embed_prior", "learn", "student", "eps", "balance")
+    }
     assert config_of("refine/student_small").learn == "student"
 
 
+def test_joint_trains_the_same_module_and_base_too() -> None:
+    differing = difference("refine/small", "refine/joint")
+    joint = {"config.joint", "config.routes", "config.embed_base", "config.prior_pool"}
+    assert {key for key in differing if not key.startswith("training.")} == joint
+    assert config_of("refine/joint").joint
+
+
 def test_base_is_continued_on_the_same_crops_for_as_many_steps() -> None:
-    refined, continued = load_recipe("refine/small"), load_recipe("refine/base_continued")
+    refined, continued = load_recipe("refine/joint"), load_recipe("refine/base_continued")
     assert continued.degradation == refined.degradation
     assert changed(refined.training.model_dump(), continued.training.model_dump()) == set()
     assert continued.config["network_options"] == load_recipe("base/router").config["network_options"]
