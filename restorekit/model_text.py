@@ -28,13 +28,20 @@ def split_models(texts: Sequence[str]) -> list[str]:
 def split_options(model: str, names: Collection[str]) -> tuple[str, str]:
     """The model and its options: ``refine:swap=zero``, or ``file:FILE:swap=zero`` unless a file is called so.
 
+    ``refine(MODEL)`` is ``refine:base=MODEL``: what is refined is another model's result.
+
     Args:
         model: one model text.
         names: models that may have options.
 
     >>> split_options("file:a.safetensors:swap=zero", ()), split_options("refine", ["refine"])
     (('file:a.safetensors', 'swap=zero'), ('refine', ''))
+    >>> split_options("refine(constyle)", ["refine"])
+    ('refine', 'base=constyle')
     """
+    outer, opened, inner = model.partition("(")
+    if opened and inner.endswith(")") and (outer in names or outer.startswith("file:")):
+        return outer, f"base={inner[:-1]}"
     place, _, options = model.rpartition(":")
     is_model = place in names or place.startswith("file:")
     is_option = is_model and "=" in options and not Path(model.partition(":")[2]).exists()

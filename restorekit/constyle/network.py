@@ -7,16 +7,21 @@
 
 from typing import ClassVar, NamedTuple
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from restorekit.constyle.config import AnyUNetConfig, UNetConfig
+from restorekit.constyle.description import DESCRIBED
 from restorekit.constyle.encoder import CODE_SIZE, Code, ConStyleEncoder, Parity, Style
 from restorekit.core.networks.base import NetworkConfig, PlainImages
 from restorekit.core.networks.tone import Curves, Toner, apply_curves, evenly_taught
 
 __all__ = ["CELL_PX", "ConStyleNetwork", "ConStyleNetworkConfig", "Survey"]
+
+VEILED, STEEPNESS = 0.93, 15.0
+"""Described contrast at which half of a veil is removed at first, and how soon all or none of it is."""
 
 CELL_PX = 16
 """The encoder's last features are one for each 16 x 16 px; their mean is what the code is made of."""
@@ -84,6 +89,8 @@ class ConStyleNetwork(nn.Module):
         self.unet = config.unet.build()
         told = CODE_SIZE if config.tones_hear_code and config.unet.use_code else 0
         self.toner = Toner(told, levels=True) if config.tones else None
+        if self.toner is not None and told:
+            _hear_contrast(self.toner)
 
     def forward(self, images: PlainImages) -> PlainImages:
         """Restore whole images whose sizes are multiples of ``config.multiple_of``; same shape, unclamped."""
@@ -118,3 +125,12 @@ class ConStyleNetwork(nn.Module):
 
     def _toned(self, images: PlainImages, curves: Curves | None) -> PlainImages:
         return images if curves is None else apply_curves(images, curves)
+
+
+@torch.no_grad()
+def _hear_contrast(toner: Toner) -> None:
+    """Start with the contrast that the code describes, once it has learned to: what has all of it wears no veil."""
+    assert toner.share is not None
+    place = 2 * DESCRIBED.index("contrast")
+    toner.share.weight[0, place], toner.share.weight[0, place + 1] = -STEEPNESS, STEEPNESS
+    toner.share.bias.fill_(VEILED * STEEPNESS)

@@ -34,20 +34,20 @@ DIM, VEIL = 0.2, 0.22
 DARKEST_SHARE = 1 / 400
 """What of a thumbnail counts as its darkest; larger shares take more photos of snow or sand for veiled ones."""
 
-MOST = 3.0
-"""Logit of the share of ``auto_levels`` that a fresh ``Toner`` applies: 95 %."""
+LIGHT_VEIL = 0.18
+"""``VEIL`` of a ``Toner`` with levels: it finds more of what is hazy, and learns to leave bright scenes alone."""
 
 USUAL_MEAN, USUAL_BLACK = 0.35, 0.05
 """What a photo that is far beyond ``DIM`` or ``VEIL`` is brought to; of [0, 1]."""
 
 
 class Toner(nn.Module):
-    """Thumbnail to curves; a fresh one gives the identity, or most of ``auto_levels``.
+    """Thumbnail to curves; a fresh one gives the identity, or ``auto_levels`` with half of the veil.
 
     Args:
         told: how many numbers about the photo come from elsewhere; 0: the thumbnail is all there is.
-        levels: start from ``auto_levels``, of which a learned share is applied to each photo: bright scenes look
-            veiled, and what is told may say that they are not.
+        levels: start from ``auto_levels``. Bright scenes look veiled: for each photo a share of the veil to be removed
+            is learned, from what is told if anything is.
     """
 
     def __init__(self, told: int = 0, *, levels: bool = False) -> None:
@@ -58,20 +58,22 @@ class Toner(nn.Module):
         self.curves = nn.Linear(seen, 9)
         nn.init.zeros_(self.curves.weight)
         nn.init.zeros_(self.curves.bias)
-        self.share = nn.Linear(seen, 1) if levels else None
+        self.share = nn.Linear(told or seen, 1) if levels else None
         if self.share is not None:
             nn.init.zeros_(self.share.weight)
-            nn.init.constant_(self.share.bias, MOST)
+            nn.init.zeros_(self.share.bias)
 
     def forward(self, photos: PlainImages, told: Float[Tensor, "batch told"] | None = None) -> Curves:
         """The curves of whole photos, or of smaller views of them, of any size; ``told`` where it was announced."""
         with in_float32(photos):
             features = self.thumbnail(photos)
+            heard = features
             if self.listen is not None and told is not None:
-                features = self.listen(torch.cat([features, told.float()], dim=1))
+                heard = told.float()
+                features = self.listen(torch.cat([features, heard], dim=1))
             curves: Curves = self.curves(features).unflatten(1, (3, 3))
             if self.share is not None:
-                curves = curves + self.share(features).sigmoid()[:, :, None] * auto_levels(photos)
+                curves = curves + auto_levels(photos, self.share(heard).sigmoid()[:, 0], veil=LIGHT_VEIL)
             return curves
 
 
@@ -112,18 +114,19 @@ def apply_curves(images: PlainImages, curves: Curves) -> PlainImages:
     return scaled + bend.clamp(-1, 1) * scaled * (1 - scaled.clamp(0, 1))
 
 
-def auto_levels(photos: PlainImages) -> Curves:
+def auto_levels(photos: PlainImages, share: Float[Tensor, " batch"] | None = None, *, veil: float = VEIL) -> Curves:
     """Curves in closed form, alike in all colours, for whole photos that lack dark or bright parts; others: identity.
 
-    Where even the darkest colour lies above ``VEIL``, it is taken for a veil and brought to ``USUAL_BLACK``; where the
-    mean is then below ``DIM``, to ``USUAL_MEAN``. Near these borders less is done, so that nothing jumps. A network
-    that learns low light among other things hardly finds this by itself: the result of a dark photo grows with the gain
-    only once the gain is large.
+    Where even the darkest colour lies above ``veil``, it is taken for a veil and brought to ``USUAL_BLACK``, or a
+    share of the way, 0 to 1 for each photo; where the mean is then below ``DIM``, to ``USUAL_MEAN``. Near these borders
+    less is done, so that nothing jumps. A network that learns low light among other things hardly finds this by itself:
+    the result of a dark photo grows with the gain only once the gain is large.
     """
     small = F.adaptive_avg_pool2d(photos.float(), Thumbnail.SIDE_PX).clamp(0, 1)
     darkest = small.amin(dim=1).flatten(1).sort(dim=1).values
     darkest = darkest[:, round(darkest.shape[1] * DARKEST_SHARE)]
-    black = torch.minimum(5 * (darkest - VEIL), darkest - USUAL_BLACK).clamp(min=0)
+    black = torch.minimum(5 * (darkest - veil), darkest - USUAL_BLACK).clamp(min=0)
+    black = black if share is None else share * black
     mean = (small.mean(dim=(1, 2, 3)) - black).clamp(min=DARKEST)
     lift = torch.minimum(2 * (DIM / mean).log(), (USUAL_MEAN / mean).log())
     gain = torch.maximum(lift, -torch.log1p(-black)).clamp(min=0)

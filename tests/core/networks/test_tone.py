@@ -1,7 +1,5 @@
 """Tone curves: the formula, and what a fresh toner makes of any photo."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -37,18 +35,31 @@ def test_a_fresh_toner_changes_nothing_and_learns_from_the_first_step(size) -> N
     assert toner.curves.weight.grad.abs().max() > 0
 
 
-def test_a_fresh_toner_applies_most_of_the_levels_and_learns_which_photos_want_them() -> None:
+@pytest.mark.parametrize("told", [0, 2])
+def test_a_toner_with_levels_removes_half_of_a_veil_and_learns_which_photos_wear_one(told: int) -> None:
     photos = torch.stack([0.1 * torch.ones(3, 64, 64), 0.3 * torch.rand(3, 64, 64) + 0.6])
-    toner = Toner(levels=True)
+    said = torch.eye(2) if told else None
+    toner = Toner(told, levels=True)
     assert toner.share is not None
-    torch.testing.assert_close(toner(photos), auto_levels(photos) / (1 + math.exp(-3.0)))
+    half = toner(photos, said)
+    torch.testing.assert_close(half[:, :, 1], auto_levels(photos)[:, :, 1] / 2)
+    torch.testing.assert_close(half[0], auto_levels(photos)[0])  # what is dark is brought to light, whatever is told
     optimiser = torch.optim.Adam(toner.share.parameters(), lr=0.05)
-    wanted = torch.tensor([[[1.0]], [[0.0]]]) * auto_levels(photos)  # the dark photo is dark, the bright one no veil
     for _ in range(100):
         optimiser.zero_grad()
-        (toner(photos) - wanted).square().sum().backward()
+        toner(photos, said)[1].square().sum().backward()  # the bright scene is no veiled one
         optimiser.step()
-    torch.testing.assert_close(toner(photos), wanted, atol=0.05, rtol=0)
+    learned = toner(photos, said)
+    assert 0 < learned[1].abs().max() < 0.1 * half[1].abs().max()
+    torch.testing.assert_close(learned[0], half[0])
+
+
+def test_shares_of_a_veil_leave_that_much_of_it() -> None:
+    veiled = 0.5 + 0.5 * torch.rand(3, 3, 48, 48)
+    removed = [float(auto_levels(veiled, torch.full((3,), share))[0, 0, 1]) for share in (0.0, 0.25, 1.0)]
+    assert removed[0] == 0
+    assert removed[1] == pytest.approx(removed[2] / 4)
+    assert removed[2] == pytest.approx(0.45, abs=0.02)
 
 
 def test_a_thumbnail_sees_the_area_average_alone() -> None:
