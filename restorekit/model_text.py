@@ -5,7 +5,7 @@ from pathlib import Path
 
 from restorekit.errors import ModelError
 
-__all__ = ["parse_options", "split_models", "split_options"]
+__all__ = ["parse_options", "split_composition", "split_models", "split_options"]
 
 
 def split_models(texts: Sequence[str]) -> list[str]:
@@ -28,24 +28,29 @@ def split_models(texts: Sequence[str]) -> list[str]:
 def split_options(model: str, names: Collection[str]) -> tuple[str, str]:
     """The model and its options: ``refine:swap=zero``, or ``file:FILE:swap=zero`` unless a file is called so.
 
-    ``refine(MODEL)`` is ``refine:base=MODEL``: what is refined is another model's result.
-
     Args:
         model: one model text.
         names: models that may have options.
 
     >>> split_options("file:a.safetensors:swap=zero", ()), split_options("refine", ["refine"])
     (('file:a.safetensors', 'swap=zero'), ('refine', ''))
-    >>> split_options("refine(constyle)", ["refine"])
-    ('refine', 'base=constyle')
     """
-    outer, opened, inner = model.partition("(")
-    if opened and inner.endswith(")") and (outer in names or outer.startswith("file:")):
-        return outer, f"base={inner[:-1]}"
     place, _, options = model.rpartition(":")
     is_model = place in names or place.startswith("file:")
     is_option = is_model and "=" in options and not Path(model.partition(":")[2]).exists()
     return (place, options) if is_option else (model, "")
+
+
+def split_composition(model: str) -> tuple[str, str | None]:
+    """The model that refines and the one whose result it refines, None unless the text is ``OUTER(INNER)``.
+
+    >>> split_composition("refine(classical:nlm:sigma=25)"), split_composition("refine")
+    (('refine', 'classical:nlm:sigma=25'), ('refine', None))
+    """
+    outer, opened, inner = model.partition("(")
+    is_composed = bool(outer and opened) and inner.endswith(")")
+    is_file = model.startswith("file:") and Path(model.removeprefix("file:")).exists()
+    return (outer, inner[:-1]) if is_composed and not is_file else (model, None)
 
 
 def parse_options(model: str, text: str) -> dict[str, str]:

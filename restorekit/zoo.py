@@ -12,7 +12,7 @@ A model text is one of
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from restorekit.errors import ModelError, RecipeError, did_you_mean
-from restorekit.model_text import parse_options, split_models, split_options
+from restorekit.model_text import parse_options, split_composition, split_models, split_options
 from restorekit.recipe import load_recipe, parse_document, recipe_hash
 from restorekit.shipped import shipped_models
 
@@ -148,6 +148,9 @@ def model_identity(model: str, overrides: Sequence[str] = ()) -> str:
     """
     from restorekit.core.weights import sha256_of
 
+    model, inner = split_composition(model)
+    if inner is not None:
+        return f"{model_identity(model, overrides)} of {model_identity(inner)}"
     family, _, rest = model.partition(":")
     if family == "recipe":
         return f"{model} {recipe_hash(load_recipe(rest, overrides))}"
@@ -239,11 +242,13 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
         if name not in CLASSICAL:
             raise _unknown(f"classical:{name}")
         return build_classical(name, parse_options(model, options))
-    place, options = split_options(model, shipped_models())
+    outer, inner = split_composition(model)
+    place, options = split_options(outer, shipped_models())
+    changes = parse_options(model, options) | ({} if inner is None else {"base": inner})
     if place in (shipped := shipped_models()):
-        return _from_file(model, shipped[place].file().path, options)
+        return _from_file(model, shipped[place].file().path, changes)
     if family == "file" and rest:
-        return _from_file(model, Path(place.partition(":")[2]), options)
+        return _from_file(model, Path(place.partition(":")[2]), changes)
     if family == "spandrel" and rest:
         from restorekit.core.networks import load_foreign
 
@@ -255,25 +260,25 @@ def _build(model: str, overrides: Sequence[str]) -> "Restorer":
     raise _unknown(model)
 
 
-def _from_file(name: str, path: Path, options: str = "") -> "Restorer":
+def _from_file(name: str, path: Path, changes: Mapping[str, str]) -> "Restorer":
     """A weight file says which method, and with which settings, or at least which network it is for.
 
     Args:
         name: as the restorer is called.
         path: the weight file.
-        options: ``key=value,...``, in place of what the file says of its method's settings.
+        changes: in place of what the file says of its method's settings.
     """
     from restorekit.core.networks import network_restorer, read_description
     from restorekit.core.weights import load_metadata
 
     metadata = load_metadata(path)
-    changes = parse_options(name, options)
     if "method" not in metadata:
         if changes:
-            raise ModelError(f"{name}: expected no options, since {path} holds a plain network, got {options}")
+            listed = ", ".join(f"{key}={value}" for key, value in changes.items())
+            raise ModelError(f"{name}: expected no options, since {path} holds a plain network, got {listed}")
         return network_restorer(name, read_description(path)[1], path)
     method = method_of(metadata["method"])
-    settings = json.loads(metadata["method_config"]) | changes
+    settings = json.loads(metadata["method_config"]) | dict(changes)
     config = parse_document(method.config, settings, str(path), prefix="config.")
     restorer = method.restorer(config.model_copy(update={"weights": str(path)}))
     restorer.name = name

@@ -126,3 +126,17 @@ def test_identity_of_own_code_follows_its_source_and_the_modules_beside_it(tmp_p
     found += [model_identity("python:edited_model:best"), model_identity("python:edited_model:worst")]
     assert len(set(found)) == 4
     assert all(text.startswith("python:edited_model:") for text in found)
+
+
+def test_what_is_refined_can_be_another_models_result(tmp_path):
+    composed = "refine(classical:nlm:sigma=25,distance_px=5)"
+    assert split_models([f"base,{composed},constyle"]) == ["base", composed, "constyle"]
+    restorer = load(composed)
+    assert (restorer.name, restorer.base.name, load("refine").base.name) == (composed, "classical:nlm", "base")
+    photo = torch.rand(1, 3, 16, 16)
+    assert not torch.equal(restorer.restore(photo), load("refine").restore(photo))
+    assert len({model_identity(model) for model in ("refine", composed, "refine(classical:nlm)")}) == 3
+    with pytest.raises(ModelError, match=r"expected base, .* got 'nothing'"):
+        load("refine(nothing)")
+    with pytest.raises(RecipeError, match=r"config\.base: unknown key"):
+        load("base(constyle)")
