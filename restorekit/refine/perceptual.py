@@ -12,21 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from restorekit.core.image.convention import Images
-from restorekit.core.networks.convert import read_checkpoint
-from restorekit.core.networks.loading import put_weights
-from restorekit.errors import DependencyError
 from restorekit.training.pixel_loss import Reduction
+from restorekit.training.vgg_features import DEVIATION, MEAN, vgg_layers
 
-__all__ = ["LAYER_WEIGHTS", "VGG19_FILE", "PerceptualLoss", "load_perceptual"]
-
-VGG19_FILE = "vgg19-dcbb9e9d.pth"
-"""What torchvision calls its weights; torch hub keeps them in its folder under this name."""
+__all__ = ["LAYER_WEIGHTS", "PerceptualLoss", "load_perceptual"]
 
 LAYER_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, as in the authors' code."""
 
 ENDS = (2, 7, 12, 21, 30)  # layers of torchvision's VGG-19 up to and including each of them
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which it was trained with
 
 
 class PerceptualLoss(nn.Module):
@@ -81,21 +75,7 @@ def load_perceptual(
         DependencyError: there is no such file, or torchvision cannot be imported.
         ModelError: the file holds something else.
     """
-    path = Path(weights) if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
-    if not path.is_file():
-        raise DependencyError(
-            f"config.loss_features: expected torchvision's weights of VGG-19 at {path}, got no such file; copy "
-            f"{VGG19_FILE} there from a machine that has it, name a .pth or .safetensors by "
-            "--set config.loss_features=FILE, or train without: --set config.perceptual_weight=0"
-        )
-    try:
-        from torchvision.models import vgg19
-    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another build than torch
-        raise DependencyError(f"config.perceptual_weight: expected torchvision, got: {error}; install it") from error
-    with torch.device("meta"):
-        network = vgg19(weights=None).features[: ENDS[-1]]
-    tensors = {name.removeprefix("features."): tensor.float() for name, tensor in read_checkpoint(path).items()}
-    put_weights(network, {name: tensors[name] for name in network.state_dict() if name in tensors}, str(path))
+    network = vgg_layers(19, ENDS[-1], weights, instead=", or train without: --set config.perceptual_weight=0")
     stages = [network[start:end] for start, end in zip((0, *ENDS), ENDS, strict=False)]
     return PerceptualLoss(stages, normalised=normalised, reduction=reduction)
 

@@ -6,9 +6,10 @@ from torch import nn
 
 from restorekit.errors import DependencyError, ModelError, UsageError
 from restorekit.refine import METHOD
-from restorekit.refine.perceptual import VGG19_FILE, PerceptualLoss, load_perceptual
+from restorekit.refine.perceptual import PerceptualLoss, load_perceptual
 from restorekit.refine.settings import RefineConfig
 from restorekit.refine.task import RefineTask
+from restorekit.training.vgg_features import VGG_FILES
 
 WEIGHTS = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
 ENDS = (1, 6, 11, 20, 29)  # relu1_1 to relu5_1 among torchvision's layers
@@ -113,7 +114,7 @@ def test_absent_vgg_says_what_to_pass(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(
         DependencyError,
-        match=rf"VGG-19 at .*{VGG19_FILE}, got no such file; .*--set config.loss_features=FILE, or train without",
+        match=rf"VGG-19 at .*{VGG_FILES[19]}, got no such file; .*--set config.loss_features=FILE, or train without",
     ):
         METHOD.task(RefineConfig(**CONFIG, perceptual_weight=0.1), None)
 

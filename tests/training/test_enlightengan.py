@@ -15,7 +15,7 @@ from restorekit.training.enlightengan import (
     relativistic_least_squares,
     self_feature_preserving,
 )
-from restorekit.training.vgg_features import VGG16_FILE, load_vgg16
+from restorekit.training.vgg_features import VGG_FILES, load_vgg16
 
 
 def images(seed: int, side: int = 16, batch: int = 2) -> torch.Tensor:
@@ -215,14 +215,14 @@ def test_vgg_features_are_those_of_torchvision(tmp_path) -> None:
 def test_absent_vgg_says_what_to_pass(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(
-        DependencyError, match=rf"got no such file; copy {VGG16_FILE} there .*config.loss_features=FILE"
+        DependencyError, match=rf"got no such file; copy {VGG_FILES[16]} there .*config.loss_features=FILE"
     ):
         load_vgg16()
 
 
 def test_damaged_or_foreign_files_are_refused(tmp_path) -> None:
     (tmp_path / "vgg.pth").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match=r"vgg\.pth: expected a state dict"):
+    with pytest.raises(ModelError, match=r"vgg\.pth: expected a checkpoint of plain tensors"):
         load_vgg16(tmp_path / "vgg.pth")
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"other\.pth: expected 22 tensors, 21 are missing, the first is 0\.bias"):
